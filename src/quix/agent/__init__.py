@@ -1,0 +1,1 @@
+"""The agent: connect, resume, back off, and one module a capability."""

@@ -1,0 +1,88 @@
+"""The agent put together, and run until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+from quix import files, logs
+from quix.agent import facts, vpn
+from quix.agent.identity import IdentityFile
+from quix.agent.programs import Programs
+from quix.agent.session import Link, Session
+from quix.agent.settings import AgentSettings
+from quix.agent.telemetry import TelemetrySource
+from quix.link.router import Router
+from quix.supervisor.client import SupervisorClient
+from quix.supervisor.layout import Layout
+from quix.wire.extensions import AGENT
+from quix.wire.messages import GetVpnConf, VpnConf
+
+log = logs.get(__name__)
+
+_SAY_TIMEOUT = 30.0
+"""Seconds the server has to answer what the agent says of itself."""
+
+
+async def serve(settings: AgentSettings) -> None:
+    """Run the agent until SIGTERM or SIGINT; programs go on after it.
+
+    Raises:
+        QuixError: the settings cannot be used, or the server will never take this agent.
+    """
+    own_facts = facts.collect(settings.name, settings.labels)
+    layout = Layout.prepare(settings.data_dir, settings.sandbox)
+    with files.locked(layout.agent / "agent.lock", "another quix agent uses this data folder"):
+        supervisor = SupervisorClient(layout, settings.sandbox)
+        link = Link(
+            settings,
+            IdentityFile(layout.agent),
+            _router(supervisor, TelemetrySource(layout.agent / "vpn")),
+            _welcome(settings, layout, own_facts),
+        )
+        log.info("starting", server=settings.server, name=settings.name, data_dir=str(settings.data_dir))
+        try:
+            await _until_told(link)
+        finally:
+            await supervisor.close()
+
+
+def _router(supervisor: SupervisorClient, telemetry: TelemetrySource) -> Router[Session]:
+    router: Router[Session] = Router()
+    Programs(supervisor).register(router)
+    telemetry.register(router)
+    return router
+
+
+def _welcome(settings: AgentSettings, layout: Layout, own_facts: facts.AgentFacts) -> Callable[[Session], Awaitable[None]]:
+    async def welcome(session: Session) -> None:
+        connection = session.connection
+        if AGENT in connection.peer.extensions:
+            await connection.ask(own_facts, _SAY_TIMEOUT)
+        if settings.vpn is not None:
+
+            async def ask(request: GetVpnConf) -> VpnConf:
+                return await connection.ask(request, _SAY_TIMEOUT)
+
+            await vpn.fetch(ask, settings.vpn, layout.agent / "vpn")
+
+    return welcome
+
+
+async def _until_told(link: Link) -> None:
+    """Run the link; a signal ends it in good order, an error that waiting does not mend is raised."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    running = asyncio.create_task(link.run())
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, waiting):
+        task.cancel()
+    results = await asyncio.gather(running, waiting, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    log.info("stopped; programs go on")

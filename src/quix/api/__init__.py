@@ -1,0 +1,1 @@
+"""REST for operators, under /api/v1: one module a resource."""

@@ -1,0 +1,55 @@
+"""Which handler answers which request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from quix.wire.codec import decoder, field_detail
+from quix.wire.messages import Request
+from quix.wire.reasons import Reason, Refusal
+
+C = TypeVar("C")
+R = TypeVar("R", bound=Request[Any])
+
+
+class Route(Struct, Generic[C]):
+    """A request type and its handler: `handler(context, request)` returns the answer or an awaitable of it,
+    or raises `Refusal`."""
+
+    kind: type[Request[Any]]
+    handler: Callable[[C, Any], Any]
+
+    def decode(self, msg: Raw) -> Request[Any]:
+        """Decode the request; raise `Refusal(REQUEST_INVALID)` that names the field."""
+        try:
+            return decoder(self.kind).decode(msg)  # type: ignore[no-any-return]
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Refusal(Reason.REQUEST_INVALID, field_detail(error)) from error
+
+
+class Router(Generic[C]):
+    """The requests one side answers; `C` is the context its handlers are given, one a connection."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route[C]] = {}
+
+    def add(self, kind: type[R], handler: Callable[[C, R], Awaitable[Any] | Any]) -> None:
+        """Let `handler` answer requests of `kind`."""
+        if kind.req in self._routes:
+            raise ValueError(f"{kind.req} has a handler already")
+        self._routes[kind.req] = Route(kind, handler)
+
+    def resolve(self, req: str, extensions: Mapping[str, int]) -> Route[C]:
+        """Return the route of the request named `req`.
+
+        Raises:
+            Refusal: REQUEST_UNKNOWN, also where the request belongs to an extension that was not agreed.
+        """
+        route = self._routes.get(req)
+        if route is None or (route.kind.extension is not None and route.kind.extension not in extensions):
+            raise Refusal(Reason.REQUEST_UNKNOWN, f"req: this peer knows no {req[:64]!r}")
+        return route

@@ -1,0 +1,55 @@
+"""A certificate for servers without a public name; agents pin its fingerprint."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from quix.files import write_private
+from quix.link.tls import fingerprint
+
+_YEARS: Final = 10
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return the paths of certificate and key in `folder`, made the first time they are asked for."""
+    cert, key = folder / "self-signed.crt", folder / "self-signed.key"
+    if not (cert.exists() and key.exists()):
+        _make(cert, key)
+    return cert, key
+
+
+def fingerprint_of(cert: Path) -> str:
+    """Return what an agent pins of a PEM certificate."""
+    certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+    return fingerprint(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def _make(cert: Path, key: Path) -> None:
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Quix control server")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=365 * _YEARS))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(secret, hashes.SHA256())
+    )
+    write_private(
+        key,
+        secret.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )
+    write_private(cert, certificate.public_bytes(serialization.Encoding.PEM))

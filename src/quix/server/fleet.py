@@ -1,0 +1,81 @@
+"""The backends that are connected to this server, and asking them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from quix.link.outcomes import AskError, BackendOfflineError
+from quix.server.metrics import Metrics
+from quix.server.session import Session
+from quix.wire.messages import Request
+from quix.wire.reasons import CloseCode
+
+A = TypeVar("A")
+
+
+class Fleet:
+    """Live sessions by backend id; a backend has one at most."""
+
+    def __init__(self, metrics: Metrics, ask_timeout: float) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._metrics = metrics
+        self._ask_timeout = ask_timeout
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def session(self, backend_id: str) -> Session | None:
+        """Return the backend's live session, or None while it is offline."""
+        return self._sessions.get(backend_id)
+
+    async def ask(self, backend_id: str, request: Request[A], timeout: float | None = None) -> A:  # noqa: ASYNC109 - the protocol's deadline
+        """Ask a backend and return its answer, within `timeout` seconds (default: `ask_timeout` of the settings).
+
+        A request is never sent twice: whoever gets `timeout` or `connection_lost` decides what to do about it.
+
+        Raises:
+            AskError: one of `quix.link.outcomes`; exactly one outcome, always.
+        """
+        session = self._sessions.get(backend_id)
+        try:
+            if session is None:
+                raise BackendOfflineError
+            answer = await session.connection.ask(request, timeout or self._ask_timeout)
+        except AskError as error:
+            self._metrics.asked(request.req, type(error).__name__.removesuffix("Error"))
+            raise
+        self._metrics.asked(request.req, "Answered")
+        return answer
+
+    def admit(self, session: Session) -> None:
+        """Take in an authenticated session; an older one of the same backend is closed first (4001)."""
+        older = self._sessions.get(session.backend_id)
+        if older is not None and older is not session:
+            older.connection.close(CloseCode.SUPERSEDED, "superseded by a newer connection of this backend")
+        self._sessions[session.backend_id] = session
+        self._metrics.connected.set(len(self._sessions))
+
+    def dismiss(self, session: Session) -> bool:
+        """Forget a session that ended; return whether it was still the backend's."""
+        if self._sessions.get(session.backend_id) is not session:
+            return False
+        del self._sessions[session.backend_id]
+        self._metrics.connected.set(len(self._sessions))
+        return True
+
+    def disconnect(self, backend_id: str, code: CloseCode, reason: str) -> bool:
+        """Close the backend's connection; return whether it had one."""
+        session = self._sessions.get(backend_id)
+        if session is None:
+            return False
+        session.connection.close(code, reason)
+        return True
+
+    def drain(self) -> None:
+        """Send everybody away; agents come back spread over their back-off (1013)."""
+        for session in self:
+            session.connection.close(CloseCode.TRY_AGAIN_LATER, "the server is going down")

@@ -1,0 +1,71 @@
+"""The store: one object that holds every noun, on one database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from quix.exits import Exit, QuixError
+from quix.store import schema
+from quix.store.backends import Backends
+from quix.store.database import Database
+from quix.store.errors import StoreUnavailableError
+from quix.store.leases import Leases
+from quix.store.runs import Runs
+from quix.store.tokens import Tokens
+from quix.store.users import Users
+
+__all__ = ["Store", "StoreUnavailableError"]
+
+Clock = Callable[[], float]
+
+
+class Store:
+    """Everything that outlives the process. Several processes may hold the same database open.
+
+    Attributes:
+        users, backends, tokens, runs, leases: one door a noun.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self.tokens = Tokens(database)
+        self.users = Users(database, self.tokens, clock)
+        self.backends = Backends(database, self.tokens, clock)
+        self.runs = Runs(database, clock)
+        self.leases = Leases(database, clock)
+
+    @classmethod
+    async def open(cls, url: str, clock: Clock = time.time) -> Store:
+        """Open the database at a SQLAlchemy URL, creating or migrating its tables where needed.
+
+        `clock` gives epoch seconds.
+
+        Raises:
+            QuixError: it cannot be opened, is not of Quix, or is of a newer build.
+        """
+        database = Database.connect(url)
+        try:
+            async with database.write() as connection:
+                await connection.run_sync(schema.upgrade)
+        except (SQLAlchemyError, StoreUnavailableError) as error:
+            await database.close()
+            raise QuixError(f"database: it cannot be opened: {_cause(error)}", Exit.CONFIG) from error
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, clock)
+
+    async def close(self) -> None:
+        """Let running work end and close every connection. Whatever is asked later is refused as unavailable."""
+        await self.tokens.close()
+        await self._database.close()
+
+
+def _cause(error: BaseException) -> str:
+    """What the database itself said, without SQLAlchemy's statement and link around it."""
+    if isinstance(error, StoreUnavailableError) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(getattr(error, "orig", None) or error)

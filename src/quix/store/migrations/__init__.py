@@ -1,0 +1,1 @@
+"""Alembic's script folder. `quix.store.schema` runs it; nothing imports it."""

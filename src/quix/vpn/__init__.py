@@ -1,0 +1,1 @@
+"""Addresses, keys and configuration texts of the VPN; no sockets, no store."""
