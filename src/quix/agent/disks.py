@@ -43,14 +43,15 @@ class Mount(Struct, frozen=True):
 class DiskMeter:
     """Asks each disk in a thread of its own, so that one that hangs holds up neither the loop nor the others."""
 
-    def __init__(self) -> None:
-        self._mounts = Look(lambda: block_mounts(Path("/proc/self/mountinfo").read_bytes()), PATIENCE)
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._mounts = Look(lambda: block_mounts(Path("/proc/self/mountinfo").read_bytes()), patience)
         self._looks: dict[str, Look[list[int] | None]] = {}
 
     async def usage(self) -> dict[str, list[int]]:
         """Return {device path: [bytes used, bytes free to users]}, each block device that is mounted once.
 
-        A disk that does not answer within `PATIENCE` or that the agent may not look at is left out.
+        A disk that does not answer within `patience` seconds or that the agent may not look at is left out.
 
         Raises:
             TimeoutError: the kernel does not even give the list.
@@ -66,13 +67,13 @@ class DiskMeter:
 
     def _look(self, number: str, mounts: list[Mount]) -> Look[list[int] | None]:
         earlier = self._looks.get(number)
-        return earlier if earlier is not None and earlier.is_running else Look(partial(measure, mounts), PATIENCE)
+        return earlier if earlier is not None and earlier.is_running else Look(partial(measure, mounts), self._patience)
 
     async def _take(self, device: str, look: Look[list[int] | None]) -> list[int] | None:
         try:
             return await look.take()
         except TimeoutError:
-            log.warning("disk does not answer; left out", device=device, seconds=PATIENCE)
+            log.warning("disk does not answer; left out", device=device, seconds=self._patience)
             return None
 
 

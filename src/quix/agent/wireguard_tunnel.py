@@ -43,7 +43,7 @@ def host(name: str, folder: Path) -> str | None:
     """
     if _is_kernel(name):
         remotes = _kernel_remotes(name)
-    elif (_SOCKETS / f"{name}.sock").is_socket() and Path(f"/sys/class/net/{name}/tun_flags").exists():
+    elif _has_socket(name) and Path(f"/sys/class/net/{name}/tun_flags").exists():
         try:
             remotes = _userspace_remotes(_SOCKETS / f"{name}.sock")
         except (ConnectionRefusedError, FileNotFoundError):
@@ -73,6 +73,13 @@ def _is_kernel(name: str) -> bool:
         return False
 
 
+def _has_socket(name: str) -> bool:
+    try:
+        return (_SOCKETS / f"{name}.sock").is_socket()
+    except PermissionError:
+        return False
+
+
 def _kernel_remotes(name: str) -> list[Remote] | None:
     try:
         # Costs some 10 MB of memory, so only where there is a kernel interface to ask about.
@@ -94,7 +101,7 @@ def remotes_of_messages(messages: Iterable[Any]) -> list[Remote]:
     found = []
     for message in messages:
         for peer in message.get_attr("WGDEVICE_A_PEERS") or ():
-            key = peer.get_attr("WGPEER_A_PUBLIC_KEY")["value"].decode()
+            key = peer.get_attr("WGPEER_A_PUBLIC_KEY").decode()
             endpoint = peer.get_attr("WGPEER_A_ENDPOINT")
             handshake = peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME")
             address = "" if endpoint is None else endpoint["addr"]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, Protocol, TypeVar
 
 CHUNK: Final = 500
-"""Digests in one query; SQLite before 3.32 took 999 parameters (sqlite.org/limits.html, section 9)."""
+"""Digests in one query: enough that a fleet costs few, and so few that each is over in milliseconds."""
 
 CACHE_LIFE: Final = 5.0
 """Seconds a found token is answered from memory. The longest time that a token which another process revoked

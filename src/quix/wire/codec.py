@@ -158,7 +158,8 @@ def field_detail(error: Exception, root: str = "msg") -> str:
     'msg.pid: expected int, got str'
     """
     text, _, path = str(error).partition(" - at ")
-    path = path.strip("`").removeprefix("$")
+    key, _, inside = path.strip("`").rpartition("` in `")  # "at `key` in `$.labels`" where a key does not fit
+    path = inside.removeprefix("$") + (f", {key}" if key else "")
     if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
         return f"{root}{path}.{missing[1]}: this field is required"
     text = text.replace("`", "")[:_LONGEST_DETAIL]

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 
-def run(*command: str | Path) -> str:
+@pytest.fixture
+def run() -> Callable[..., str]:
+    return _run
+
+
+def _run(*command: str | Path) -> str:
     """Run a program to its end and return what it printed; its complaints are in the error."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, f"{command}: {done.stderr}"
@@ -22,10 +27,10 @@ def disk(tmp_path: Path) -> Iterator[str]:
     image = tmp_path / "disk.img"
     with image.open("wb") as stream:
         stream.truncate(16 * 2**20)
-    run("mkfs.ext4", "-q", image)
-    device = run("losetup", "--find", "--show", image).strip()
+    _run("mkfs.ext4", "-q", image)
+    device = _run("losetup", "--find", "--show", image).strip()
     yield device
-    run("losetup", "--detach", device)
+    _run("losetup", "--detach", device)
 
 
 @pytest.fixture
@@ -36,10 +41,10 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     def do(source: str | Path, name: str, *options: str) -> Path:
         point = tmp_path / name
         point.mkdir(exist_ok=True)
-        run("mount", *options, source, point)
+        _run("mount", *options, source, point)
         points.append(point)
         return point
 
     yield do
     for point in reversed(points):
-        run("umount", point)
+        _run("umount", point)
