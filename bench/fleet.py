@@ -8,7 +8,7 @@ import time
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from quix.store.engine import Store
+from quix.store import Store
 from quix.store.ids import new_id
 from quix.store.tables import backends, tokens
 from quix.wire.peer import token_digest

@@ -17,7 +17,7 @@ from quix.link.router import Router
 from quix.supervisor.client import SupervisorClient
 from quix.supervisor.layout import Layout
 from quix.wire.extensions import AGENT
-from quix.wire.messages import GetVpnConf, VpnConf
+from quix.wire.messages import AgentFacts, GetVpnConf, VpnConf
 
 log = logs.get(__name__)
 
@@ -55,7 +55,9 @@ def _router(supervisor: SupervisorClient, telemetry: TelemetrySource) -> Router[
     return router
 
 
-def _welcome(settings: AgentSettings, layout: Layout, own_facts: facts.AgentFacts) -> Callable[[Session], Awaitable[None]]:
+def _welcome(
+    settings: AgentSettings, layout: Layout, own_facts: AgentFacts
+) -> Callable[[Session], Awaitable[None]]:
     async def welcome(session: Session) -> None:
         connection = session.connection
         if AGENT in connection.peer.extensions:

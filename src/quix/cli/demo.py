@@ -52,7 +52,7 @@ async def _add_users(settings: ServerSettings, folder: Path) -> str:
     from quix.files import write_private
     from quix.server.accounts import Accounts
     from quix.server.throttle import Throttle
-    from quix.store.engine import Store
+    from quix.store import Store
     from quix.store.users import Role
 
     settings.data_dir.mkdir(mode=0o700)

@@ -21,10 +21,10 @@ LogFormat = Annotated[str | None, typer.Option(help="console or json.")]
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
 
 
-def server(  # noqa: PLR0913 - one parameter a flag
+def server(
     data_dir: Annotated[Path | None, typer.Option(help="Where the server keeps everything.")] = None,
     listen: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where agents dial in.")] = None,
-    http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where operators' REST requests arrive.")] = None,
+    http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where operators send REST requests.")] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain for wss://, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     tls_self_signed: Annotated[
@@ -41,7 +41,7 @@ def server(  # noqa: PLR0913 - one parameter a flag
     flags = _given(locals())
     settings = config.load(ServerSettings, flags, os.environ, config_file)
     logs.setup(settings.log_format, settings.log_level)
-    run_server(settings, lambda control: None)
+    run_server(settings, lambda _control: None)
 
 
 def run_server(settings: Any, ready: Callable[[Control], None]) -> None:
@@ -62,17 +62,17 @@ async def operators(control: Control) -> AsyncIterator[None]:
         yield
 
 
-def agent(  # noqa: PLR0913 - one parameter a flag
-    server: Annotated[str | None, typer.Option(metavar="URL", help="wss://HOST[:PORT]/wsi of the control server.")] = None,
+def agent(
+    server: Annotated[str | None, typer.Option(metavar="URL", help="wss://HOST:PORT/wsi of the server.")] = None,
     username: Annotated[str | None, typer.Option(help="User to enrol as; needed the first time only.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File with that user's password.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The Quix data folder of this machine.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of this backend; default: the host name.")] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Label of this backend; repeatable.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; repeatable.")] = None,
     vpn: Annotated[str | None, typer.Option(help="wireguard or openvpn: fetch a VPN configuration.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="landlock (default), uid or none.")] = None,
     re_enroll: Annotated[
-        bool | None, typer.Option("--re-enroll", help="Become a new backend where the server no longer knows the token.")
+        bool | None, typer.Option("--re-enroll", help="Become a new backend where the token is no longer known.")
     ] = None,
     allow_plaintext: Annotated[
         bool | None, typer.Option("--allow-plaintext", help="Send secrets over plain ws:// to other machines too.")

@@ -7,12 +7,13 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import VerifyMismatchError
 from msgspec import Struct
 
 from quix.exits import Exit, QuixError
@@ -43,9 +44,10 @@ WORKERS: Final = 2
 the machine to the server."""
 
 MAX_PENDING: Final = 256
-"""Passwords that wait to be hashed: what two cores do in the 10 s that an agent waits, with room to spare."""
+"""Passwords that may wait to be hashed; two cores do as many in some 4 s, and an agent waits 10 s."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# "." and ".." would be steps in a path, and a name is part of one: /users/{name}.
+_NAME: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,64}")
 
 
 class Login(Struct, frozen=True):
@@ -63,12 +65,12 @@ class Login(Struct, frozen=True):
 
 
 def can_read(role: Role) -> bool:
-    """See backends, programs, telemetry. Everybody who has a login may."""
+    """See what is known of backends, programs and leases. Nobody logs in who may not."""
     return role in {Role.ADMIN, Role.OPERATOR, Role.VIEWER}
 
 
 def can_operate(role: Role) -> bool:
-    """Act on backends: start and signal programs, ask for telemetry, grant and revoke VPN leases."""
+    """Act on backends: start and signal programs, measure telemetry, revoke and restore VPN leases."""
     return role in {Role.ADMIN, Role.OPERATOR}
 
 
@@ -124,17 +126,115 @@ class Accounts:
         # What is no name is nobody's, and is not kept: it may be a megabyte.
         name = username if _NAME.fullmatch(username) else ""
         self._may_try(name, source)
-        async with self._work():
-            # Again, since while this one waited for its turn others may have failed: a burst is no way round.
+        async with self._turn():
+            # Again: while this one waited for its turn others may have failed, and a burst is no way round.
             self._may_try(name, source)
             known = await self._store.users.password_hash(name)
-            stored = known or self._nobodys_hash
+            stored = self._nobodys_hash if known is None else known
             is_right = await self._in_thread(self._matches, stored, password) and known is not None
             user = await self._store.users.get(name) if is_right else None
             if user is None:
                 self._throttle.failed(name, source)
                 raise Refusal(Reason.PASSWORD_INVALID)
             self._throttle.succeeded(name, source)
-            if self._hasher.check_needs_rehash(stored):
-                await self._rehash(name, stored, password)
-            return user, stored
+            return user, await self._rehash(name, stored, password)
+
+    def _may_try(self, name: str, source: str) -> None:
+        if wait := self._throttle.wait(name, source):
+            raise Refusal(Reason.RATE_LIMITED, f"too many failed attempts; wait {math.ceil(wait)} s")
+
+    async def _rehash(self, name: str, stored: str, password: str) -> str:
+        """Bring a hash of an earlier release to today's parameters; return the one that is in force."""
+        if not self._hasher.check_needs_rehash(stored):
+            return stored
+        fresh = await self._in_thread(self._hash, password)
+        await self._store.users.rehash(name, stored, fresh)
+        return fresh
+
+    def _matches(self, stored: str, password: str) -> bool:
+        # One character more than any password has: the rest of a longer one can change nothing, and costs nothing.
+        given = password[: MAX_PASSWORD + 1]
+        try:
+            return self._hasher.verify(stored, _bytes(given))
+        except VerifyMismatchError:
+            return False
+
+    def _hash(self, password: str) -> str:
+        return self._hasher.hash(_bytes(password))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._pending >= MAX_PENDING:
+            raise Refusal(Reason.UNAVAILABLE, "too many passwords wait to be checked; try again in a few seconds")
+        self._pending += 1
+        try:
+            async with self._workers:
+                yield
+        finally:
+            self._pending -= 1
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: str) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+    # -- logins ---------------------------------------------------------------------------------
+
+    async def login(self, username: str, password: str, source: str) -> Login:
+        """Check a password and hand out a token for it.
+
+        Raises:
+            Refusal: as `check`; PERMISSION_DENIED for an enroller, to whom no operator's door opens.
+        """
+        while True:
+            user, stored = await self._verified(username, password, source)
+            if not can_read(user.role):
+                raise Refusal(Reason.PERMISSION_DENIED, f"{user.name} has the role {user.role}, which only enrols")
+            token = await self._store.tokens.issue(LOGIN, user.name, self._login_validity, self._clock())
+            if await self._store.users.password_hash(user.name) == stored:
+                return Login(token, self._login_validity, user)
+            # The password was changed or the user removed since it was checked, and the logins that ended with it
+            # did not include this one yet.
+            await self._store.tokens.revoke(token_digest(token))
+
+    async def user_of(self, token: str) -> User | None:
+        """Return who is logged in with a token, with the role of today; None where nobody is any more."""
+        found = await self._store.tokens.lookup(token, LOGIN, self._clock())
+        user = None if found is None else await self._store.users.get(found.subject)
+        return user if user is not None and can_read(user.role) else None
+
+    async def logout(self, token: str) -> bool:
+        """End a login; return whether it was one."""
+        found = await self._store.tokens.lookup(token, LOGIN, self._clock())
+        return found is not None and await self._store.tokens.revoke(found.digest)
+
+    # -- users ----------------------------------------------------------------------------------
+
+    async def add_user(self, name: str, role: Role, password: str) -> User:
+        """Add a user.
+
+        Raises:
+            QuixError: the name or the password will not do, or there is a user of that name (AlreadyExistsError).
+            Refusal: UNAVAILABLE, too many passwords wait to be hashed.
+        """
+        if not _NAME.fullmatch(name):
+            raise QuixError("name: 1 to 64 letters, digits, dots, underscores or hyphens are needed", Exit.DATA)
+        return await self._store.users.add(name, role, await self._new_hash(password))
+
+    async def set_password(self, name: str, password: str) -> bool:
+        """Give a user another password and end the user's logins; return whether there is such a user.
+
+        Raises:
+            QuixError: the password will not do.
+            Refusal: UNAVAILABLE, too many passwords wait to be hashed.
+        """
+        return await self._store.users.set_password(name, await self._new_hash(password))
+
+    async def _new_hash(self, password: str) -> str:
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise QuixError(f"password: {MIN_PASSWORD} to {MAX_PASSWORD} characters are needed", Exit.DATA)
+        async with self._turn():
+            return await self._in_thread(self._hash, password)
+
+
+def _bytes(password: str) -> bytes:
+    # A terminal or a file may give what is not UTF-8, and Python keeps that in surrogates.
+    return password.encode(errors="surrogatepass")

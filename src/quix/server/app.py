@@ -32,7 +32,7 @@ from quix.server.settings import ServerSettings
 from quix.server.telemetry import Telemeter
 from quix.server.throttle import Throttle
 from quix.server.vpn import Vpn
-from quix.store.engine import Store
+from quix.store import Store
 from quix.wire.messages import GetVpnConf, VpnConf
 from quix.wire.peer import Limits
 

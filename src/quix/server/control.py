@@ -11,7 +11,7 @@ from quix.server.programs import Programs
 from quix.server.settings import ServerSettings
 from quix.server.telemetry import Telemeter
 from quix.server.vpn import Vpn
-from quix.store.engine import Store
+from quix.store import Store
 
 
 class Control(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from quix.server.fleet import Fleet
 from quix.server.metrics import Metrics
 from quix.server.presence import Presence
 from quix.server.session import Session
-from quix.store.engine import Store
+from quix.store import Store
 from quix.store.tokens import BACKEND
 from quix.wire.extensions import agree
 from quix.wire.messages import AgentFacts, Authenticate, Authenticated, Done, RenewedToken, RenewToken
@@ -28,7 +28,7 @@ _MAX_NAME: Final = 1024
 class Gate:
     """Answers the requests of the extensions `agent` and `token` too: they are about who a backend is."""
 
-    def __init__(  # noqa: PLR0913 - the parts are put together in one place, server/app.py
+    def __init__(
         self,
         store: Store,
         accounts: Accounts,

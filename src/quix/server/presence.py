@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from quix import logs
-from quix.store.engine import Store
+from quix.store import Store
 from quix.store.errors import StoreUnavailableError
 
 log = logs.get(__name__)

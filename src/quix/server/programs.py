@@ -5,7 +5,7 @@ from __future__ import annotations
 from quix import logs
 from quix.link.outcomes import AskError
 from quix.server.fleet import Fleet
-from quix.store.engine import Store
+from quix.store import Store
 from quix.store.runs import Run
 from quix.wire.messages import Execute, Process, ProcSignal, ViewRunning
 

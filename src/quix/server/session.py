@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from quix.link.connection import Connection
@@ -73,12 +72,8 @@ class Session:
         self.backend_id = backend_id
         self.use_token(token, digest, validity, extensions)
 
-    def use_token(
-        self, token: str, digest: bytes, validity: float, extensions: dict[str, int] | None = None
-    ) -> None:
+    def use_token(self, token: str, digest: bytes, validity: float, extensions: dict[str, int] | None = None) -> None:
         """The session now holds `token`, which ends in `validity` seconds."""
         self.token_digest = digest
         self.connection.peer.accept(token, extensions)
         self.expect(validity, CloseCode.TOKEN_ENDED, "the token has expired")
-
-

@@ -7,8 +7,8 @@ from each of them, which long passwords and argon2id are there for.
 
 `Limit.free` failures cost nothing; after each further one the next attempt has to wait, twice as long as before.
 Attempts in that time are refused without being looked at, and do not count, so that nobody can prolong the wait.
-After `MEMORY` without a failure all is forgotten. A success forgets the failures of that user from that source, but not those of
-the source: one account of his own would let an attacker guess on for ever.
+After `MEMORY` without a failure all is forgotten. A success forgets the failures of that user from that source, but
+not those of the source: one account of his own would let an attacker guess on for ever.
 
 A server behind a proxy must be told the client's address, or all clients are one source.
 """

@@ -101,9 +101,7 @@ class Vpn:
 
 
 def _enabled(settings: WireGuardSettings, data_dir: Path) -> _Network:
-    return _Network(
-        settings, Pool(settings.pool4, settings.pool6), wireguard.server_keys(data_dir / "wireguard.key")
-    )
+    return _Network(settings, Pool(settings.pool4, settings.pool6), wireguard.server_keys(data_dir / "wireguard.key"))
 
 
 def _exhausted(pool: Pool) -> NoReturn:
