@@ -38,8 +38,9 @@ def get(name: str) -> Any:
 
 
 def _renderers(log_format: LogFormat) -> list[Any]:
+    # Plain tracebacks in both: structlog's other ones print local variables, and those may be passwords.
     if log_format == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
 
 

@@ -21,10 +21,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 REQUESTS: dict[str, type[Request[Any]]] = {kind.req: kind for kind in Request.__subclasses__()}
 
 
-HEADINGS = {"field", "reason", "code", "outcome"}
-"""What the first columns of the tables are called."""
-
-
 class Example(NamedTuple):
     req: str
     role: str
@@ -61,9 +57,8 @@ def section(title: str) -> str:
 
 
 def first_column(text: str) -> list[str]:
-    """The words in code type, or numbers, that begin the rows of the tables in `text`."""
-    rows = re.findall(r"^\| `?(\w+)`?[^|]*\|", text, re.MULTILINE)
-    return [row for row in rows if row not in HEADINGS]
+    """The words in code type, or the numbers, that begin the rows of the tables in `text`."""
+    return [name or number for name, number in re.findall(r"^\| (?:`(\w+)`|(\d+))[^|]*\|", text, re.MULTILINE)]
 
 
 def says_no_more(example: Any, understood: Any) -> bool:

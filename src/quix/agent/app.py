@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from quix import files, logs
 from quix.agent import facts, vpn
@@ -21,7 +22,10 @@ from quix.wire.messages import AgentFacts, GetVpnConf, VpnConf
 
 log = logs.get(__name__)
 
-_SAY_TIMEOUT = 30.0
+_SETTLE: Final = 5.0
+"""Seconds that requests of the server may still take when the agent stops."""
+
+_SAY_TIMEOUT: Final = 30.0
 """Seconds the server has to answer what the agent says of itself."""
 
 
@@ -35,16 +39,18 @@ async def serve(settings: AgentSettings) -> None:
     layout = Layout.prepare(settings.data_dir, settings.sandbox)
     with files.locked(layout.agent / "agent.lock", "another quix agent uses this data folder"):
         supervisor = SupervisorClient(layout, settings.sandbox)
+        router = _router(supervisor, TelemetrySource(layout.agent / "vpn"))
         link = Link(
             settings,
             IdentityFile(layout.agent),
-            _router(supervisor, TelemetrySource(layout.agent / "vpn")),
+            router,
             _welcome(settings, layout, own_facts),
         )
         log.info("starting", server=settings.server, name=settings.name, data_dir=str(settings.data_dir))
         try:
             await _until_told(link)
         finally:
+            await router.settle(_SETTLE)
             await supervisor.close()
 
 
@@ -55,9 +61,7 @@ def _router(supervisor: SupervisorClient, telemetry: TelemetrySource) -> Router[
     return router
 
 
-def _welcome(
-    settings: AgentSettings, layout: Layout, own_facts: AgentFacts
-) -> Callable[[Session], Awaitable[None]]:
+def _welcome(settings: AgentSettings, layout: Layout, own_facts: AgentFacts) -> Callable[[Session], Awaitable[None]]:
     async def welcome(session: Session) -> None:
         connection = session.connection
         if AGENT in connection.peer.extensions:

@@ -26,6 +26,9 @@ class Watched(Protocol):
     def beat(self) -> None:
         """`PING_INTERVAL` seconds have gone by since the last beat."""
 
+    def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
 
 class Clock:
     """Runs from `start()` to `stop()` on the running loop."""
@@ -50,6 +53,11 @@ class Clock:
         slot = (self._ticks // _TICKS_PER_SECOND) % PING_INTERVAL
         self._slots[slot].add(connection)
         self._slot_of[connection] = slot
+
+    @property
+    def connections(self) -> list[Watched]:
+        """Every connection that is open now."""
+        return [*self._slot_of]
 
     def remove(self, connection: Watched) -> None:
         slot = self._slot_of.pop(connection, None)

@@ -69,7 +69,7 @@ class Connection(WSListener, Generic[C]):
     """
 
     __slots__ = (
-        "_clock", "_congested", "_context", "_loop", "_max_message", "_owner", "_partial", "_router", "_tasks",
+        "_clock", "_congested", "_context", "_loop", "_max_message", "_owner", "_partial", "_router",
         "_transport", "_unanswered", "is_open", "peer",
     )  # fmt: skip
 
@@ -84,7 +84,6 @@ class Connection(WSListener, Generic[C]):
         self._loop = asyncio.get_running_loop()
         self._transport: WSTransport | None = None
         self._partial: bytearray | None = None
-        self._tasks: set[asyncio.Task[None]] | None = None
         self._unanswered = 0
         self._congested = False
 
@@ -198,7 +197,7 @@ class Connection(WSListener, Generic[C]):
             self._send(self.peer.refuse(incoming.rid, Refusal(Reason.INTERNAL_ERROR)))
         else:
             if isinstance(answer, Awaitable):
-                self._start(self._finish(incoming, answer))
+                self._router.run(self._finish(incoming, answer))
             else:
                 self._respond(incoming.rid, answer)
 
@@ -217,13 +216,6 @@ class Connection(WSListener, Generic[C]):
             refusal = Refusal(Reason.INTERNAL_ERROR, f"the answer is over {self._max_message} bytes")
             data = self.peer.refuse(rid, refusal)
         self._send(data)
-
-    def _start(self, work: Any) -> None:
-        if self._tasks is None:
-            self._tasks = set()
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # -- frames off the hot path ----------------------------------------------------------------
 

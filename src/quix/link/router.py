@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,7 @@ class Router(Generic[C]):
 
     def __init__(self) -> None:
         self._routes: dict[str, Route[C]] = {}
+        self._running: set[asyncio.Task[None]] = set()
 
     def add(self, kind: type[R], handler: Callable[[C, R], Awaitable[Any] | Any]) -> None:
         """Let `handler` answer requests of `kind`."""
@@ -53,3 +55,18 @@ class Router(Generic[C]):
         if route is None or (route.kind.extension is not None and route.kind.extension not in extensions):
             raise Refusal(Reason.REQUEST_UNKNOWN, f"req: this peer knows no {req[:64]!r}")
         return route
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let a handler's coroutine run to its end, also where its connection ends before it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until no handler runs any more; those that still do after `seconds` are cancelled."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        late = [*self._running]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

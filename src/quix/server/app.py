@@ -9,7 +9,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from picows import WSListener
 
@@ -35,8 +35,12 @@ from quix.server.vpn import Vpn
 from quix.store import Store
 from quix.wire.messages import GetVpnConf, VpnConf
 from quix.wire.peer import Limits
+from quix.wire.reasons import CloseCode
 
 log = logs.get(__name__)
+
+_SETTLE: Final = 5.0
+"""Seconds that requests of agents may still take when the server stops."""
 
 Operators = Callable[[Control], "contextlib.AbstractAsyncContextManager[Any]"]
 """Opens the operators' door for a server; above this layer, so it is handed in (see `quix.cli.serve`)."""
@@ -89,7 +93,6 @@ async def _serving(settings: ServerSettings, store: Store, accounts: Accounts) -
     async with _background(presence.run()):
         async with _listening(settings, gate, _router(control, gate)):
             yield control
-            fleet.drain()
         await presence.flush()
 
 
@@ -119,7 +122,11 @@ async def _listening(settings: ServerSettings, gate: Gate, router: Router[Sessio
         yield
     finally:
         server.close()
+        # Those who are not authenticated yet are sent away too; agents come back spread over their back-off.
+        for each in clock.connections:
+            each.close(CloseCode.TRY_AGAIN_LATER, "the server is going down")
         clock.stop()
+        await router.settle(_SETTLE)
 
 
 @contextlib.asynccontextmanager

@@ -74,8 +74,3 @@ class Fleet:
             return False
         session.connection.close(code, reason)
         return True
-
-    def drain(self) -> None:
-        """Send everybody away; agents come back spread over their back-off (1013)."""
-        for session in self:
-            session.connection.close(CloseCode.TRY_AGAIN_LATER, "the server is going down")

@@ -21,6 +21,9 @@ class Connection:
     def beat(self) -> None:
         self.beats += 1
 
+    def close(self, code: int, reason: str) -> None:
+        raise AssertionError(f"closed: {code} {reason}")
+
 
 def ticks(clock: Clock, seconds: float) -> None:
     """Let the clock believe that time has passed: a tick is a tenth of a second."""

@@ -1,0 +1,191 @@
+"""Who is let in, as whom, and for how long: over real sockets, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from harness.server import PASSWORD, door
+
+
+async def test_each_enrolment_makes_a_new_backend(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as one, here.client() as two:
+        first, second = await one.enroll(), await two.enroll()
+        assert set(first) == {"success", "token", "validity"}
+        assert first["success"] is True
+        assert first["validity"] == 86400
+        assert first["token"] != second["token"]
+        assert len(here.control.fleet) == 2
+        assert len(await here.control.store.backends.page(None, 10)) == 2
+
+
+async def test_a_token_resumes_the_same_backend_with_the_time_that_remains(tmp_path: Path) -> None:
+    async with door(tmp_path, token_validity=100) as here:
+        async with here.client() as client:
+            token = (await client.enroll())["token"]
+            backend = next(iter(here.control.fleet)).backend_id
+        async with here.client() as client:
+            answer = await client.resume(token)
+            assert set(answer) == {"success", "validity"}
+            assert answer["validity"] in (98, 99)
+            assert [session.backend_id for session in here.control.fleet] == [backend]
+
+
+async def test_a_token_survives_a_restart_of_the_server(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        token = (await client.enroll())["token"]
+    async with door(tmp_path) as here, here.client() as client:
+        assert (await client.resume(token))["success"] is True
+
+
+async def test_the_older_connection_of_a_token_is_closed_before_the_newer_is_answered(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as old, here.client() as new:
+        token = (await old.enroll())["token"]
+        session = next(iter(here.control.fleet))
+        assert (await new.resume(token))["success"] is True
+        assert not session.connection.is_open
+        assert (await old.closed())[0] == 4001
+        assert len(here.control.fleet) == 1
+        assert here.control.fleet.session(session.backend_id) is not session
+
+
+@pytest.mark.parametrize("name", ["gate", "nobody", "../gate", ""])
+async def test_an_unknown_user_and_a_wrong_password_are_one_answer(tmp_path: Path, name: str) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        assert await client.enroll(name, "wrong password") == {"success": False, "reason": "password_invalid"}
+        # The connection may try again, and is a backend's once it succeeds.
+        assert (await client.enroll())["success"] is True
+
+
+async def test_a_viewer_may_not_enrol(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        assert await client.enroll("watch") == {"success": False, "reason": "enroll_denied"}
+        assert not await here.control.store.backends.page(None, 10)
+
+
+@pytest.mark.parametrize("token", ["", "unknown", "\0", "x" * 5000, "ü"])
+async def test_a_token_that_nobody_has_is_invalid(tmp_path: Path, token: str) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        assert await client.resume(token) == {"success": False, "reason": "token_invalid"}
+
+
+@pytest.mark.parametrize("missing", ["username", "password"])
+async def test_a_field_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        msg = {"username": "gate", "password": PASSWORD}
+        del msg[missing]
+        answer = await client.ask("authenticate", msg, auth=None)
+        assert answer["reason"] == "request_invalid"
+        assert answer["detail"].startswith(f"msg.{missing}: ")
+
+
+async def test_silence_before_authentication_is_closed_1008(tmp_path: Path) -> None:
+    async with door(tmp_path, auth_timeout=0.2) as here, here.client() as client:
+        assert await client.closed() == (1008, "not authenticated in time")
+
+
+async def test_a_token_that_ends_closes_its_connection_4002(tmp_path: Path) -> None:
+    async with door(tmp_path, token_validity=1) as here:
+        async with here.client() as client:
+            token = (await client.enroll())["token"]
+            assert await client.closed() == (4002, "the token has expired")
+            assert len(here.control.fleet) == 0
+        async with here.client() as client:
+            assert await client.resume(token) == {"success": False, "reason": "token_invalid"}
+
+
+async def test_extensions_are_agreed_only_where_the_subprotocol_was(tmp_path: Path) -> None:
+    offer = {"agent": 3, "token": 1, "time_travel": 1, "process": 0}
+    async with door(tmp_path) as here:
+        async with here.client(extend=True) as client:
+            assert (await client.enroll(extensions=offer))["extensions"] == {"agent": 1, "token": 1}
+        async with here.client() as client:
+            assert "extensions" not in await client.enroll(extensions=offer)
+            assert (await client.ask("renew_token", {}))["reason"] == "request_unknown"
+
+
+async def test_a_renewed_token_replaces_the_old_one_once_it_is_used(tmp_path: Path) -> None:
+    async with door(tmp_path, token_validity=50) as here:
+        async with here.client(extend=True) as client:
+            old = (await client.enroll(extensions={"token": 1}))["token"]
+            renewed = await client.ask("renew_token", {})
+            assert renewed["result"] == "success"
+            new = renewed["token"]
+        async with here.client() as client:
+            assert (await client.resume(old))["success"] is True, "the answer may have been lost"
+        async with here.client() as client:
+            assert (await client.resume(new))["validity"] > 45
+        await here.control.store.tokens.close()
+        async with here.client() as client:
+            assert (await client.resume(old))["reason"] == "token_invalid"
+        assert len(await here.control.store.backends.page(None, 10)) == 1
+
+
+async def test_facts_are_kept_and_name_the_backend(tmp_path: Path) -> None:
+    facts = {
+        "name": "web-1", "hostname": "web-1.example.org", "os": "Debian", "kernel": "6.1", "arch": "x86_64",
+        "agent_version": "0.1.0", "boot_id": "b", "labels": {"role": "web"},
+    }  # fmt: skip
+    async with door(tmp_path) as here, here.client(extend=True) as client:
+        await client.enroll(extensions={"agent": 1})
+        assert await client.ask("agent_facts", facts) == {"result": "success"}
+        [backend] = await here.control.store.backends.find("web-1")
+        assert backend.facts is not None
+        assert backend.facts.labels == {"role": "web"}
+        answer = await client.ask("agent_facts", {**facts, "labels": {"": "x"}})
+        assert answer["reason"] == "request_invalid"
+        assert answer["detail"].startswith("msg.labels")
+
+
+async def test_another_token_in_a_later_request_is_refused(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        token = (await client.enroll())["token"]
+        assert (await client.ask("get_vpn_conf", {"conf_type": "x"}, auth="other"))["reason"] == "token_invalid"
+        assert (await client.ask("get_vpn_conf", {"conf_type": "x"}, auth=token))["reason"] == "conf_type_unknown"
+        assert (await client.ask("get_vpn_conf", {"conf_type": "x"}))["reason"] == "conf_type_unknown"
+
+
+async def test_a_second_authentication_on_one_connection_is_invalid(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        await client.enroll()
+        answer = await client.enroll()
+        assert (answer["success"], answer["reason"]) == (False, "request_invalid")
+
+
+async def test_failures_are_throttled_and_tokens_are_not(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as holder:
+        token = (await holder.enroll())["token"]
+        async with here.client() as guesser:
+            reasons = [(await guesser.enroll("gate", f"guess number {n}"))["reason"] for n in range(40)]
+            assert reasons[0] == "password_invalid"
+            assert reasons[-1] == "rate_limited"
+            async with here.client() as again:
+                assert (await again.resume(token))["success"] is True
+
+
+async def test_many_resume_at_once(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        store = here.control.store
+        tokens = []
+        for _ in range(200):
+            backend = await store.backends.create("gate", "127.0.0.1")
+            tokens.append(await store.tokens.issue("backend", backend.id, 1000, backend.created_at))
+
+        async def resume(token: str) -> bool:
+            async with here.client() as client:
+                return bool((await client.resume(token))["success"])
+
+        assert all(await asyncio.gather(*map(resume, tokens)))
+
+
+async def test_a_draining_server_sends_its_agents_away_with_1013(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        async with door(tmp_path) as here:
+            client = await stack.enter_async_context(here.client())
+            silent = await stack.enter_async_context(here.client())
+            await client.enroll()
+        assert await client.closed() == (1013, "the server is going down")
+        assert (await silent.closed())[0] == 1013

@@ -1,0 +1,98 @@
+"""The backends of the store."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.store import FakeClock
+from quix.store import Store
+from quix.store.errors import NotFoundError
+from quix.store.tokens import BACKEND
+from quix.vpn.pool import Pool
+from quix.wire.messages import AgentFacts
+
+FACTS = AgentFacts(
+    name="web-1",
+    hostname="web-1.example",
+    os="Debian GNU/Linux 12",
+    kernel="6.1.0",
+    arch="x86_64",
+    agent_version="0.1.0",
+    boot_id="0b0f0c62-8f2e-4a52-9d2d-6a2a5f1c9a11",
+    labels={"site": "Zürich", "nul": "a\0b"},
+)
+
+
+async def test_a_new_backend_is_named_by_its_id(store: Store, clock: FakeClock) -> None:
+    backend = await store.backends.create("ada", "192.0.2.1")
+    assert backend.name == backend.id
+    assert (backend.enrolled_by, backend.address, backend.facts) == ("ada", "192.0.2.1", None)
+    assert backend.created_at == backend.last_seen == clock.now
+    assert await store.backends.get(backend.id) == backend
+    assert await store.backends.get("none") is None
+
+
+async def test_the_same_user_makes_a_new_backend_each_time(store: Store) -> None:
+    ids = {(await store.backends.create("ada", "192.0.2.1")).id for _ in range(20)}
+    assert len(ids) == 20
+
+
+async def test_facts_bring_the_name(store: Store) -> None:
+    backend = await store.backends.create("ada", "192.0.2.1")
+    assert await store.backends.set_facts(backend.id, FACTS) is True
+    found = await store.backends.get(backend.id)
+    assert found is not None
+    assert (found.name, found.facts) == ("web-1", FACTS)
+    assert await store.backends.set_facts("none", FACTS) is False
+
+
+async def test_an_id_is_found_before_a_name_and_a_name_may_be_shared(store: Store) -> None:
+    first = await store.backends.create("ada", "192.0.2.1")
+    second = await store.backends.create("ada", "192.0.2.2")
+    third = await store.backends.create("ada", "192.0.2.3")
+    await store.backends.set_facts(first.id, FACTS)
+    await store.backends.set_facts(second.id, FACTS)
+    impostor = AgentFacts(name=first.id, hostname="h", os="o", kernel="k", arch="a", agent_version="v", boot_id="b")
+    await store.backends.set_facts(third.id, impostor)
+    assert [backend.id for backend in await store.backends.find("web-1")] == [first.id, second.id]
+    assert [backend.id for backend in await store.backends.find(first.id)] == [first.id]
+    assert await store.backends.find("web") == []
+
+
+async def test_pages_go_from_the_oldest_on(store: Store, clock: FakeClock) -> None:
+    made = []
+    for _ in range(5):
+        clock.now += 1
+        made.append((await store.backends.create("ada", "192.0.2.1")).id)
+    first = await store.backends.page(None, 3)
+    second = await store.backends.page(first[-1].id, 3)
+    assert [backend.id for backend in first + second] == made
+
+
+async def test_sightings_are_written_together(store: Store, clock: FakeClock) -> None:
+    first = await store.backends.create("ada", "192.0.2.1")
+    second = await store.backends.create("ada", "192.0.2.2")
+    await store.backends.seen({first.id: "198.51.100.7", "removed": "198.51.100.8"}, clock.now + 9)
+    await store.backends.seen({}, clock.now + 99)
+    found = {backend.id: backend for backend in await store.backends.page(None, 9)}
+    assert (found[first.id].last_seen, found[first.id].address) == (clock.now + 9, "198.51.100.7")
+    assert found[second.id] == second
+
+
+async def test_a_removed_backend_takes_what_is_its_own_along(store: Store, clock: FakeClock) -> None:
+    backend = await store.backends.create("ada", "192.0.2.1")
+    other = await store.backends.create("ada", "192.0.2.2")
+    token = await store.tokens.issue(BACKEND, backend.id, 60, clock.now)
+    others = await store.tokens.issue(BACKEND, other.id, 60, clock.now)
+    run = await store.runs.add(backend.id, ["true"], 7, "ada")
+    await store.leases.claim(backend.id, "wireguard", Pool("10.0.0.0/24", "fd00::/64"))
+    assert await store.tokens.lookup(token, BACKEND, clock.now) is not None
+    assert await store.backends.remove(backend.id) is True
+    assert await store.backends.get(backend.id) is None
+    assert await store.tokens.lookup(token, BACKEND, clock.now) is None
+    assert await store.runs.get(run.id) is None
+    assert await store.leases.get(backend.id, "wireguard") is None
+    assert await store.tokens.lookup(others, BACKEND, clock.now) is not None
+    assert await store.backends.remove(backend.id) is False
+    with pytest.raises(NotFoundError):
+        await store.leases.claim(backend.id, "wireguard", Pool("10.0.0.0/24", "fd00::/64"))
