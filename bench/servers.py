@@ -24,7 +24,8 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from bench.fleet import enroll
-from quix.server.app import running
+from quix import logs
+from quix.server.app import running, settle_memory
 from quix.server.settings import ServerSettings
 from quix.wire.codec import decoder
 from quix.wire.messages import Telemetry, TelemetryAnswer
@@ -104,9 +105,10 @@ async def websockets() -> None:
 
 
 async def quix(count: int) -> None:
+    settle_memory()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        settings = ServerSettings(data_dir=Path(folder), listen=f"127.0.0.1:{port}", log_level="warning")
+        settings = ServerSettings(data_dir=Path(folder), listen=f"127.0.0.1:{port}")
         async with running(settings) as control:
             ids, tokens = await enroll(control.store, settings.database_url, count)
             fleet = control.fleet
@@ -154,6 +156,7 @@ async def roundtrips(ask: Ask, connections: int, seconds: float) -> dict[str, fl
 
 
 if __name__ == "__main__":
+    logs.setup(level="warning")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kinds: dict[str, Callable[[], Awaitable[None]]] = {

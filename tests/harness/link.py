@@ -10,6 +10,7 @@ from quix.link.clock import Clock
 from quix.link.connection import Connection
 from quix.link.dialler import dial
 from quix.link.router import Router
+from quix.link.side import Side
 from quix.wire.messages import Execute, Executed, TeleData, Telemetry, TelemetryAnswer, ViewRunning
 from quix.wire.peer import Limits
 from quix.wire.reasons import Reason, Refusal
@@ -31,7 +32,7 @@ class End:
         if self._accepted:
             connection.peer.accept("token")
 
-    def ended(self, _connection: Connection[End], code: int, reason: str) -> None:
+    def ended(self, code: int, reason: str) -> None:
         self.over.set_result((int(code), reason))
 
     async def end(self) -> tuple[int, str]:
@@ -44,6 +45,7 @@ class Place:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.side = Side(self.router(), self.clock, LIMITS)
         self.ends: list[End] = []
         self.dialled: list[End] = []
         self.accepted = True
@@ -54,7 +56,7 @@ class Place:
         end = End(accepted=self.accepted)
         self.ends.append(end)
         self.may_extend = may_extend
-        return Connection(end, end, self.router(), self.clock, LIMITS)
+        return Connection(end, self.side)
 
     def router(self) -> Router[End]:
         router: Router[End] = Router()
@@ -81,7 +83,7 @@ class Place:
         self.dialled.append(end)
         await dial(
             self.url,
-            lambda _agreed: Connection(end, end, self.router(), self.clock, LIMITS),
+            lambda _agreed: Connection(end, self.side),
             max_message=LIMITS.message_bytes,
             tls=None,
             offer_extensions=True,

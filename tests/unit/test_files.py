@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quix.exits import Exit, QuixError
-from quix.files import read_private, write_private
+from quix.files import locked, read_private, write_private
 
 
 def mode_of(path: Path) -> int:
@@ -98,3 +100,22 @@ def test_a_file_that_its_owner_may_only_read_is_read(tmp_path: Path) -> None:
 def test_a_missing_file_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_private(tmp_path / "token")
+
+
+def test_a_lock_that_is_held_is_refused_and_one_that_was_held_is_not(tmp_path: Path) -> None:
+    lock = tmp_path / "server.lock"
+    with locked(lock, "another server"):
+        with pytest.raises(QuixError, match=f"{tmp_path}: another server") as caught, locked(lock, "another server"):
+            pytest.fail("two held it at once")
+        assert caught.value.code is Exit.CONFIG
+    with locked(lock, "another server"):
+        assert mode_of(lock) == 0o600
+
+
+def test_a_lock_ends_with_the_process_that_held_it(tmp_path: Path) -> None:
+    lock = tmp_path / "server.lock"
+    code = "import sys, os; from pathlib import Path; from quix.files import locked\n"
+    code += "with locked(Path(sys.argv[1]), 'x'): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, lock]).returncode == -9
+    with locked(lock, "another server"):
+        pass

@@ -22,6 +22,7 @@ from quix.link.connection import Connection
 from quix.link.dialler import DialError, NotQuixError, check_url, dial
 from quix.link.outcomes import AskError, RefusedError
 from quix.link.router import Router
+from quix.link.side import Side
 from quix.wire.extensions import SUPPORTED, TOKEN
 from quix.wire.messages import Authenticate, Authenticated, RenewToken
 from quix.wire.peer import Limits
@@ -61,7 +62,7 @@ class Session:
         if self._pin and not tls.check_pin(self._pin, connection.certificate):
             connection.close(CloseCode.POLICY_VIOLATION, "not the pinned certificate")
 
-    def ended(self, _connection: Connection[Session], code: int, reason: str) -> None:
+    def ended(self, code: int, reason: str) -> None:
         self.over.set_result((code, reason))
 
 
@@ -83,10 +84,9 @@ class Link:
         self._settings = settings
         self._file = identity
         self._identity = identity.load()
-        self._router = router
         self._welcome = welcome
         self._tls = self._tls_context()
-        self._clock = Clock()
+        self._side = Side(router, Clock(), Limits(message_bytes=settings.max_message))
         self._backoff = Backoff()
         self._was_connected = False
 
@@ -102,7 +102,7 @@ class Link:
         Raises:
             QuixError: what stands in the way is nothing that waiting mends.
         """
-        self._clock.start()
+        self._side.clock.start()
         try:
             while True:
                 await self._once()
@@ -110,7 +110,7 @@ class Link:
                 log.info("connecting again", in_seconds=round(delay, 1))
                 await asyncio.sleep(delay)
         finally:
-            self._clock.stop()
+            self._side.clock.stop()
 
     async def _once(self) -> None:
         try:
@@ -135,7 +135,7 @@ class Link:
 
         def connection(agreed: bool) -> WSListener:
             session.may_extend = agreed
-            return Connection(session, session, self._router, self._clock, Limits(message_bytes=settings.max_message))
+            return Connection(session, self._side)
 
         await dial(
             settings.server,

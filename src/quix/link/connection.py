@@ -16,23 +16,23 @@ from msgspec import Raw
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from quix import logs
-from quix.link.clock import Clock
 from quix.link.outcomes import (
     AnswerInvalidError,
+    AskError,
     BackendOfflineError,
     ConnectionLostError,
     RefusedError,
     RequestTimeoutError,
     TooBusyError,
 )
-from quix.link.router import Router
+from quix.link.side import Side
 from quix.wire.codec import decode_failure, decoder, field_detail
 from quix.wire.messages import Request
-from quix.wire.peer import Answered, Closing, Incoming, Limits, Peer, Send, State, TooManyRequestsError
+from quix.wire.peer import Answered, Closing, Incoming, Peer, Send, State, TooManyRequestsError
 from quix.wire.reasons import CloseCode, Reason, Refusal
 
 A = TypeVar("A")
-C = TypeVar("C")
+C = TypeVar("C", bound="Owner")
 
 log = logs.get(__name__)
 
@@ -47,16 +47,17 @@ _BUFFERED_MESSAGES: Final = 16
 
 _TEXT = WSMsgType.TEXT
 
-Waiter = tuple["asyncio.Future[Any]", Callable[[Raw], Any]]
+Waiter = tuple["asyncio.Future[Any]", Callable[[Raw], Any], str]
+"""The future of the caller, the decoder of the answer, and the name of the request."""
 
 
-class Owner(Protocol[C]):
-    """What a connection belongs to: a server's session or an agent's."""
+class Owner(Protocol):
+    """What a connection belongs to, and what its handlers are given: a server's session or an agent's."""
 
-    def connected(self, connection: Connection[C]) -> None:
+    def connected(self, connection: Any) -> None:
         """The upgrade is done; messages may be sent."""
 
-    def ended(self, connection: Connection[C], code: int, reason: str) -> None:
+    def ended(self, code: int, reason: str) -> None:
         """The connection is over, called once; `code` 1006 where it ended without a close frame."""
 
 
@@ -68,19 +69,13 @@ class Connection(WSListener, Generic[C]):
         is_open: whether messages can be sent; once False it stays so.
     """
 
-    __slots__ = (
-        "_clock", "_congested", "_context", "_loop", "_max_message", "_owner", "_partial", "_router",
-        "_transport", "_unanswered", "is_open", "peer",
-    )  # fmt: skip
+    __slots__ = ("_congested", "_loop", "_owner", "_partial", "_side", "_transport", "_unanswered", "is_open", "peer")
 
-    def __init__(self, owner: Owner[C], context: C, router: Router[C], clock: Clock, limits: Limits) -> None:
-        self.peer: Peer[Waiter] = Peer(limits)
+    def __init__(self, owner: C, side: Side[C]) -> None:
+        self.peer: Peer[Waiter] = Peer(side.limits)
         self.is_open = False
         self._owner = owner
-        self._context = context
-        self._router = router
-        self._clock = clock
-        self._max_message = limits.message_bytes
+        self._side = side
         self._loop = asyncio.get_running_loop()
         self._transport: WSTransport | None = None
         self._partial: bytearray | None = None
@@ -105,39 +100,46 @@ class Connection(WSListener, Generic[C]):
 
     # -- requests of ours -----------------------------------------------------------------------
 
-    async def ask(self, request: Request[A], timeout: float, auth: str | None = None) -> A:  # noqa: ASYNC109 - a deadline of the protocol
-        """Send a request and return its answer, within `timeout` seconds.
+    def ask(self, request: Request[A], timeout: float, auth: str | None = None) -> asyncio.Future[A]:
+        """Send a request; the future gives its answer, within `timeout` seconds.
+
+        The future raises an `AskError` of `link.outcomes` where there is no answer: exactly one outcome, always.
 
         Raises:
-            AskError: one of `link.outcomes`; exactly one outcome, always.
+            AskError: nothing was sent (BackendOfflineError, TooBusyError, or RefusedError for a message too large).
         """
         if not self.is_open or self._transport is None:
             raise BackendOfflineError
         future: asyncio.Future[A] = self._loop.create_future()
-        waiter = (future, decoder(request.answer).decode)
+        waiter = (future, decoder(request.answer).decode, request.req)
         try:
             data = self.peer.request(request, waiter, self._loop.time() + timeout, auth)
         except TooManyRequestsError:
             raise TooBusyError from None
-        if len(data) > self._max_message:
+        if len(data) > self._side.limits.message_bytes:
             self.peer.withdraw(waiter)
-            raise RefusedError(Reason.REQUEST_INVALID, f"msg: over {self._max_message} bytes; nothing was sent")
-        self._clock.asking(self)
+            raise RefusedError(Reason.REQUEST_INVALID, "msg: larger than a message may be; nothing was sent")
+        self._side.clock.asking(self)
         self._transport.send(_TEXT, data)
-        return await future
+        return future
 
     def expire(self, now: float) -> bool:
-        for future, _ in self.peer.expire(now):
-            if not future.done():
-                future.set_exception(RequestTimeoutError())
+        for waiter in self.peer.expire(now):
+            self._fail(waiter, RequestTimeoutError())
         return self.peer.is_waiting
+
+    def _fail(self, waiter: Waiter, error: AskError) -> None:
+        future, _, req = waiter
+        if not future.done():  # else its caller gave up
+            future.set_exception(error)
+            self._side.outcomes[req, error.reason if not isinstance(error, RefusedError) else "refused"] += 1
 
     # -- what comes in (called by picows) -------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         self.is_open = True
-        self._clock.add(self)
+        self._side.clock.add(self)
         self._owner.connected(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -169,27 +171,22 @@ class Connection(WSListener, Generic[C]):
             self.close(event.code, event.reason)
 
     def _resolve(self, waiter: Waiter, msg: Raw) -> None:
-        future, decode = waiter
-        if future.done():  # its caller gave up
-            return
+        future, decode, req = waiter
         try:
             answer = decode(msg)
         except (msgspec.DecodeError, RecursionError) as error:
-            failure = decode_failure(msg)
-            if failure is None:
-                future.set_exception(AnswerInvalidError(field_detail(error)))
-            else:
-                detail = "" if failure.detail is msgspec.UNSET else failure.detail
-                future.set_exception(RefusedError(failure.reason, detail))
+            self._fail(waiter, _no_answer(msg, error))
         else:
-            future.set_result(answer)
+            if not future.done():
+                future.set_result(answer)
+                self._side.outcomes[req, "answered"] += 1
 
     # -- requests of the peer -------------------------------------------------------------------
 
     def _handle(self, incoming: Incoming) -> None:
         try:
-            route = self._router.resolve(incoming.req, self.peer.extensions)
-            answer = route.handler(self._context, route.decode(incoming.msg))
+            route = self._side.router.resolve(incoming.req, self.peer.extensions)
+            answer = route.handler(self._owner, route.decode(incoming.msg))
         except Refusal as refusal:
             self._send(self.peer.refuse(incoming.rid, refusal))
         except Exception:
@@ -197,7 +194,7 @@ class Connection(WSListener, Generic[C]):
             self._send(self.peer.refuse(incoming.rid, Refusal(Reason.INTERNAL_ERROR)))
         else:
             if isinstance(answer, Awaitable):
-                self._router.run(self._finish(incoming, answer))
+                self._side.router.run(self._finish(incoming, answer))
             else:
                 self._respond(incoming.rid, answer)
 
@@ -212,8 +209,8 @@ class Connection(WSListener, Generic[C]):
 
     def _respond(self, rid: int, answer: Any) -> None:
         data = self.peer.respond(rid, answer)
-        if len(data) > self._max_message:
-            refusal = Refusal(Reason.INTERNAL_ERROR, f"the answer is over {self._max_message} bytes")
+        if len(data) > self._side.limits.message_bytes:
+            refusal = Refusal(Reason.INTERNAL_ERROR, f"the answer is over {self._side.limits.message_bytes} bytes")
             data = self.peer.refuse(rid, refusal)
         self._send(data)
 
@@ -239,8 +236,8 @@ class Connection(WSListener, Generic[C]):
             return
         if self._partial is None:
             self._partial = bytearray()
-        if len(self._partial) + frame.payload_size > self._max_message:
-            self.close(CloseCode.MESSAGE_TOO_BIG, f"over {self._max_message} bytes")
+        if len(self._partial) + frame.payload_size > self._side.limits.message_bytes:
+            self.close(CloseCode.MESSAGE_TOO_BIG, f"over {self._side.limits.message_bytes} bytes")
             return
         self._partial += frame.get_payload_as_memoryview()
         if frame.fin:
@@ -273,7 +270,7 @@ class Connection(WSListener, Generic[C]):
 
     def _is_hoarding(self) -> bool:
         assert self._transport is not None
-        allowed = _BUFFERED_MESSAGES * self._max_message if self._is_accepted else 0
+        allowed = _BUFFERED_MESSAGES * self._side.limits.message_bytes if self._is_accepted else 0
         return self._transport.underlying_transport.get_write_buffer_size() > allowed
 
     def pause_writing(self) -> None:
@@ -318,12 +315,18 @@ class Connection(WSListener, Generic[C]):
         if not self.is_open:
             return
         self.is_open = False
-        self._clock.remove(self)
+        self._side.clock.remove(self)
         self._partial = None
-        for future, _ in self.peer.lost():
-            if not future.done():
-                future.set_exception(ConnectionLostError())
-        self._owner.ended(self, code, reason)
+        for waiter in self.peer.lost():
+            self._fail(waiter, ConnectionLostError())
+        self._owner.ended(code, reason)
+
+
+def _no_answer(msg: Raw, error: Exception) -> AskError:
+    failure = decode_failure(msg)
+    if failure is None:
+        return AnswerInvalidError(field_detail(error))
+    return RefusedError(failure.reason, "" if failure.detail is msgspec.UNSET else failure.detail)
 
 
 def _send_close(transport: WSTransport, code: int, reason: str) -> None:

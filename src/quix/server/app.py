@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import ssl
@@ -19,6 +20,7 @@ from quix.link.clock import Clock
 from quix.link.connection import Connection
 from quix.link.listener import listen
 from quix.link.router import Router
+from quix.link.side import Side
 from quix.server import certificate
 from quix.server.accounts import Accounts
 from quix.server.control import Control
@@ -91,7 +93,7 @@ async def _serving(settings: ServerSettings, store: Store, accounts: Accounts) -
         token_validity=settings.token_validity,
     )
     async with _background(presence.run()):
-        async with _listening(settings, gate, _router(control, gate)):
+        async with _listening(settings, gate, _router(control, gate), metrics):
             yield control
         await presence.flush()
 
@@ -107,13 +109,15 @@ def _router(control: Control, gate: Gate) -> Router[Session]:
 
 
 @contextlib.asynccontextmanager
-async def _listening(settings: ServerSettings, gate: Gate, router: Router[Session]) -> AsyncIterator[None]:
+async def _listening(
+    settings: ServerSettings, gate: Gate, router: Router[Session], metrics: Metrics
+) -> AsyncIterator[None]:
     limits = Limits(message_bytes=settings.max_message, in_progress=settings.max_in_progress)
     clock = Clock()
+    side = Side(router, clock, limits, metrics.outcomes)
 
     def connection(may_extend: bool) -> WSListener:
-        session = Session(gate, may_extend)
-        return Connection(session, session, router, clock, limits)
+        return Connection(Session(gate, may_extend), side)
 
     server = await listen(settings.listen, connection, settings.max_message, _tls(settings))
     clock.start()
@@ -164,11 +168,23 @@ async def serve(settings: ServerSettings, operators: Operators, ready: Callable[
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    settle_memory()
     async with running(settings) as control, operators(control):
         log.info("ready", http=settings.http, listen=settings.listen)
         ready(control)
         await stop.wait()
         log.info("draining", backends=len(control.fleet))
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what was imported, and have it look less often.
+
+    A request leaves no cycles behind, but each costs allocations, and by default every 700 of them the
+    collector looks at young objects and every 70,000 at all: a fifth of the server's time with a large fleet.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _raise_file_limit() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TypeVar
 
-from quix.link.outcomes import AskError, BackendOfflineError
+from quix.link.outcomes import BackendOfflineError
 from quix.server.metrics import Metrics
 from quix.server.session import Session
 from quix.wire.messages import Request
@@ -32,24 +33,21 @@ class Fleet:
         """Return the backend's live session, or None while it is offline."""
         return self._sessions.get(backend_id)
 
-    async def ask(self, backend_id: str, request: Request[A], timeout: float | None = None) -> A:  # noqa: ASYNC109 - the protocol's deadline
-        """Ask a backend and return its answer, within `timeout` seconds (default: `ask_timeout` of the settings).
+    def ask(self, backend_id: str, request: Request[A], timeout: float | None = None) -> asyncio.Future[A]:
+        """Ask a backend; the future gives its answer, within `timeout` seconds (default: the server's `ask_timeout`).
 
-        A request is never sent twice: whoever gets `timeout` or `connection_lost` decides what to do about it.
+        A request is never sent twice: whoever gets `timeout` or `connection_lost` decides what to do about it. No
+        coroutine, since this is the hot path: `await` it at once.
 
         Raises:
-            AskError: one of `quix.link.outcomes`; exactly one outcome, always.
+            AskError: one of `quix.link.outcomes`, here where nothing was sent, else by the future; exactly one
+                outcome, always.
         """
         session = self._sessions.get(backend_id)
-        try:
-            if session is None:
-                raise BackendOfflineError
-            answer = await session.connection.ask(request, timeout or self._ask_timeout)
-        except AskError as error:
-            self._metrics.asked(request.req, type(error).__name__.removesuffix("Error"))
-            raise
-        self._metrics.asked(request.req, "Answered")
-        return answer
+        if session is None:
+            self._metrics.outcomes[request.req, BackendOfflineError.reason] += 1
+            raise BackendOfflineError
+        return session.connection.ask(request, timeout or self._ask_timeout)
 
     def admit(self, session: Session) -> None:
         """Take in an authenticated session; an older one of the same backend is closed first (4001)."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 
 class Metrics:
-    """One registry a server, so that several can live in one process."""
+    """One registry a server, so that several can live in one process.
+
+    Attributes:
+        outcomes: requests to backends, by name and outcome; plain numbers, since they are counted on the hot path.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -20,18 +29,8 @@ class Metrics:
             "quix_authentications", "Attempts to authenticate, by outcome.", ["outcome"], registry=self.registry
         )
         self._closes = Counter("quix_closes", "Connections ended, by close code.", ["code"], registry=self.registry)
-        self._asked = Counter(
-            "quix_requests", "Requests to backends, by request and outcome.", ["req", "outcome"],
-            registry=self.registry,
-        )  # fmt: skip
-        self._children: dict[tuple[str, str], Counter] = {}
-
-    def asked(self, req: str, outcome: str) -> None:
-        """Count one request to a backend. On the hot path, so the labelled child is looked up once."""
-        child = self._children.get((req, outcome))
-        if child is None:
-            child = self._children[req, outcome] = self._asked.labels(req, outcome)
-        child.inc()
+        self.outcomes: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.registry.register(_Requests(self.outcomes))
 
     def authenticated(self, outcome: str) -> None:
         """Count one attempt; `outcome` is enrolled, resumed or the reason of a refusal."""
@@ -40,3 +39,18 @@ class Metrics:
     def closed(self, code: int) -> None:
         # Peers choose codes freely; those that Quix knows keep a name of their own, the rest share one.
         self._closes.labels(str(code) if 1000 <= code <= 1015 or 4001 <= code <= 4003 else "other").inc()
+
+
+class _Requests(Collector):
+    """Turns the plain numbers into a metric when somebody looks."""
+
+    def __init__(self, outcomes: Mapping[tuple[str, str], int]) -> None:
+        self._outcomes = outcomes
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "quix_requests", "Requests to backends, by request and outcome.", labels=["req", "outcome"]
+        )
+        for labels, count in sorted(self._outcomes.items()):
+            family.add_metric(labels, count)
+        yield family

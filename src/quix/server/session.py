@@ -53,7 +53,7 @@ class Session:
         self.address = connection.address
         self._gate.opened(self)
 
-    def ended(self, _connection: Connection[Session], code: int, reason: str) -> None:
+    def ended(self, code: int, reason: str) -> None:
         self._cancel_deadline()
         self._gate.ended(self, code, reason)
 

@@ -18,7 +18,7 @@ from quix.vpn.pool import Pool
 from quix.wire.messages import GetVpnConf, VpnConf
 from quix.wire.reasons import Reason, Refusal
 
-_log = logs.get(__name__)
+log = logs.get(__name__)
 
 WIREGUARD: Final = "wireguard"
 OPENVPN: Final = "openvpn"
@@ -105,5 +105,5 @@ def _enabled(settings: WireGuardSettings, data_dir: Path) -> _Network:
 
 
 def _exhausted(pool: Pool) -> NoReturn:
-    _log.warning("vpn_addresses_exhausted", capacity=pool.capacity, remedy="widen vpn.wireguard.pool4 and pool6")
+    log.warning("vpn addresses exhausted", capacity=pool.capacity, remedy="widen vpn.wireguard.pool4 and pool6")
     raise Refusal(Reason.ADDRESSES_EXHAUSTED) from None

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -24,7 +24,7 @@ from quix import logs
 from quix.exits import Exit, QuixError
 from quix.store.errors import StoreUnavailableError
 
-_log = logs.get(__name__)
+log = logs.get(__name__)
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds a write waits for another process to finish its own; half of what an agent allows for an answer."""
@@ -61,6 +61,8 @@ class Database:
         """
         try:
             return cls(_engine(make_url(url)))
+        except NoSuchModuleError as error:
+            raise QuixError(f"database: {error}", Exit.CONFIG) from error
         except ArgumentError as error:
             # The URL itself stays out of the text: it may hold a password.
             raise QuixError("database: this is no SQLAlchemy URL", Exit.CONFIG) from error
@@ -96,7 +98,7 @@ class Database:
         try:
             yield
         except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
-            _log.warning("database_unavailable", error=str(getattr(error, "orig", None) or error))
+            log.warning("database unavailable", error=str(getattr(error, "orig", None) or error))
             raise StoreUnavailableError from error
         finally:
             self._users -= 1

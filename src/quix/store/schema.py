@@ -15,6 +15,9 @@ from quix.exits import Exit, QuixError
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
+_LOCK: Final = int.from_bytes(b"quix-wsi")
+"""The key of PostgreSQL's advisory lock: any number that nobody else uses."""
+
 
 def upgrade(connection: Connection) -> None:
     """Run the migrations that the database lacks. The caller's transaction makes it all or nothing.
@@ -22,6 +25,9 @@ def upgrade(connection: Connection) -> None:
     Raises:
         QuixError: the database is of a newer build.
     """
+    if connection.dialect.name == "postgresql":
+        # Servers that start together take turns, for this transaction; on SQLite its BEGIN IMMEDIATE sees to that.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     scripts = ScriptDirectory(str(_MIGRATIONS))
     found = set(MigrationContext.configure(connection).get_current_heads())
     if unknown := found - {script.revision for script in scripts.walk_revisions()}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Final
@@ -40,7 +39,7 @@ def keys_of(private: str) -> KeyPair:
     """
     try:
         raw = base64.b64decode(private, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("a WireGuard key is base64") from None
     if len(raw) != 32:
         raise ValueError("a WireGuard key has 32 bytes")

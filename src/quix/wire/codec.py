@@ -26,10 +26,10 @@ _LONGEST_DETAIL: Final = 200
 Rid = Annotated[int, Meta(ge=0, le=MAX_RID)]
 
 
-class Envelope(Struct):
+class Envelope(Struct, gc=False):
     """A message as it came: a request where `req` is set, else a response."""
 
-    rid: Rid
+    rid: int
     msg: Raw
     req: str | UnsetType = UNSET
     auth: str | UnsetType | None = UNSET
@@ -52,7 +52,7 @@ class MalformedError(ValueError):
         self.req = req
 
 
-class ErrorReport(Struct):
+class ErrorReport(Struct, gc=False):
     """A `message_invalid` from the peer: `rid` is null, so it answers nothing in particular."""
 
     detail: str
@@ -62,13 +62,13 @@ class InvalidUtf8Error(ValueError):
     """A text message that is not UTF-8 (RFC 6455 section 8.1)."""
 
 
-class _RequestOut(Struct):
+class _RequestOut(Struct, gc=False):
     req: str
     rid: int
     msg: Any
 
 
-class _AuthenticateOut(Struct):
+class _AuthenticateOut(Struct, gc=False):
     auth: str | None
     req: str
     rid: int
@@ -78,7 +78,7 @@ class _AuthenticateOut(Struct):
         return f"_AuthenticateOut(rid={self.rid})"
 
 
-class _ResponseOut(Struct):
+class _ResponseOut(Struct, gc=False):
     rid: int | None
     msg: Any
 
@@ -134,13 +134,15 @@ def decode_envelope(data: bytes, max_depth: int) -> Envelope | ErrorReport:
     """
     if not data.isascii():
         _check_utf8(data)
-    # Brackets inside strings count too, so this is only a bound; the exact answer is for the few above it.
-    if data.count(b"[") + data.count(b"{") > max_depth and _is_deeper(data, max_depth):
+    # A level takes two bytes. Brackets inside strings count too, so this is only a bound; the exact answer is for the
+    # few above it.
+    if len(data) > 2 * max_depth and data.count(b"[") + data.count(b"{") > max_depth and _is_deeper(data, max_depth):
         raise MalformedError(f"nested deeper than {max_depth} levels")
     try:
-        return _decode_envelope(data)
+        envelope = _decode_envelope(data)
     except (msgspec.DecodeError, RecursionError):
         return _explain(data)
+    return envelope if 0 <= envelope.rid <= MAX_RID else _explain(data)
 
 
 def decode_failure(raw: Raw) -> Failure | None:

@@ -63,7 +63,7 @@ class State(Enum):
     ACCEPTED = "accepted"
 
 
-class Incoming(Struct):
+class Incoming(Struct, gc=False):
     """The peer asks; `respond` or `refuse` is owed for `rid`."""
 
     rid: int
@@ -74,20 +74,20 @@ class Incoming(Struct):
         return f"Incoming(rid={self.rid}, req={self.req!r})"
 
 
-class Answered(Struct, Generic[W]):
+class Answered(Struct, Generic[W], gc=False):
     """The peer answered the request that `waiter` waits for."""
 
     waiter: W
     msg: Raw
 
 
-class Send(Struct):
+class Send(Struct, gc=False):
     """Send these bytes; nothing else is to be done."""
 
     data: bytes
 
 
-class Closing(Struct):
+class Closing(Struct, gc=False):
     """Send `data` where there is any, then close the connection."""
 
     code: CloseCode

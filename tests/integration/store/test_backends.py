@@ -46,8 +46,9 @@ async def test_facts_bring_the_name(store: Store) -> None:
     assert await store.backends.set_facts("none", FACTS) is False
 
 
-async def test_an_id_is_found_before_a_name_and_a_name_may_be_shared(store: Store) -> None:
+async def test_an_id_is_found_before_a_name_and_a_name_may_be_shared(store: Store, clock: FakeClock) -> None:
     first = await store.backends.create("ada", "192.0.2.1")
+    clock.now += 1
     second = await store.backends.create("ada", "192.0.2.2")
     third = await store.backends.create("ada", "192.0.2.3")
     await store.backends.set_facts(first.id, FACTS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from harness.store import FakeClock, OpenStore
 from sqlalchemy import event, select
 
+from harness.store import FakeClock, OpenStore
 from quix.store import Store
 from quix.store.engine import StoreUnavailableError
 from quix.store.lookups import CACHE_LIFE, CACHE_SIZE, CHUNK
