@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import event, select
 
 from harness.store import FakeClock, OpenStore
-from quix.store import Store
+from quix.store import Store, database
 from quix.store.engine import StoreUnavailableError
 from quix.store.lookups import CACHE_LIFE, CACHE_SIZE, CHUNK
 from quix.store.tables import tokens
@@ -41,6 +42,7 @@ async def test_a_token_stands_for_its_subject(store: Store, clock: FakeClock) ->
     assert found is not None
     assert (found.digest, found.kind, found.subject) == (token_digest(token), BACKEND, "b1")
     assert found.expires_at == clock.now + 60
+    assert repr(found.digest) not in repr(found)
     assert await store.tokens.lookup("unknown", BACKEND, clock.now) is None
 
 
@@ -193,6 +195,35 @@ async def test_many_renewed_tokens_used_at_once_are_settled_in_few_transactions(
     assert queries.count <= 6
     alive = await asyncio.gather(*(store.tokens.lookup(token, BACKEND, clock.now) for token in old + new))
     assert [token is not None for token in alive] == [False] * 100 + [True] * 100
+
+
+async def test_closing_settles_what_was_used(open_store: OpenStore, clock: FakeClock) -> None:
+    store = await open_store()
+    old = await store.tokens.issue(BACKEND, "b1", 60, clock.now)
+    new = await store.tokens.renew(token_digest(old), 60, clock.now)
+    store.tokens.used(token_digest(new))
+    await store.close()
+    store = await open_store()
+    assert await store.tokens.lookup(old, BACKEND, clock.now) is None
+    assert await store.tokens.lookup(new, BACKEND, clock.now) is not None
+
+
+async def test_what_cannot_be_settled_now_is_settled_by_a_later_use(
+    open_store: OpenStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "POOL_TIMEOUT", 0.05)
+    store = await open_store()
+    old = await store.tokens.issue(BACKEND, "b1", 60, clock.now)
+    new = await store.tokens.renew(token_digest(old), 60, clock.now)
+    async with AsyncExitStack() as stack:
+        for _ in range(database.POOL_SIZE):
+            await stack.enter_async_context(store._database.read())
+        store.tokens.used(token_digest(new))
+        await settled(store)
+    assert await store.tokens.lookup(old, BACKEND, clock.now) is not None
+    store.tokens.used(token_digest(new))
+    await settled(store)
+    assert await store.tokens.lookup(old, BACKEND, clock.now) is None
 
 
 async def test_a_token_that_was_never_renewed_costs_nothing_to_use(store: Store, clock: FakeClock) -> None:

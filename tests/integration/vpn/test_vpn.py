@@ -199,6 +199,8 @@ def test_a_key_file_that_cannot_be_read_or_made(store: Store, tmp_path: Path) ->
         Vpn(settings(), store, tmp_path)
     with pytest.raises(QuixError, match="Not a directory"):
         Vpn(settings(), store, tmp_path / "quix.db")
+    with pytest.raises(QuixError, match="No such file or directory"):
+        Vpn(settings(), store, Path("/proc/quix"))
 
 
 def test_a_pool_that_is_none(store: Store, tmp_path: Path) -> None:

@@ -120,6 +120,14 @@ def test_an_ipv4_address_is_the_same_in_ipv6_dress() -> None:
     assert it.wait("ada", f"::ffff:{THERE}") == 0
 
 
+def test_what_is_no_ip_address_is_a_source_as_it_is() -> None:
+    it, _ = throttle()
+    for _ in range(PAIR_LIMIT.free + 1):
+        it.failed("ada", "unix")
+    assert it.wait("ada", "unix") > 0
+    assert it.wait("ada", "another") == 0
+
+
 def test_memory_is_bounded_and_the_busiest_source_stays_known() -> None:
     it, _ = throttle()
     for number in range(2 * ENTRIES):

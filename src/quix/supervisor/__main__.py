@@ -1,0 +1,71 @@
+"""`python -m quix.supervisor`: started by the agent, and found again by the next one."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import sys
+from typing import Final
+
+import msgspec
+
+from quix.exits import Exit, QuixError
+from quix.supervisor import log
+from quix.supervisor.protocol import Started
+from quix.supervisor.settings import parse
+from quix.supervisor.supervisor import BusyError, Supervisor
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_STDOUT: Final = 1
+
+
+def main() -> int:
+    """Run a supervisor; return its exit status. What became of the start is one line on standard output."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    try:
+        supervisor = Supervisor(parse(sys.argv[1:]))
+        _settle()
+    except BusyError:
+        _tell(Started("busy"))
+        return Exit.UNAVAILABLE
+    except QuixError as error:
+        log.event("error", str(error))
+        _tell(Started("failed", str(error), error.code))
+        return error.code
+    _tell(Started("ready"))
+    # All that lives now stays: no collection touches it, so that a fork copies none of it.
+    gc.collect()
+    gc.freeze()
+    supervisor.run()
+    return Exit.OK
+
+
+def _settle() -> None:
+    """Make this process one that programs inherit nothing unforeseen from."""
+    os.chdir("/")
+    os.umask(0o077)
+    # A core file would hold whatever the program was given, and lie in a folder that it may write.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A program whose parent ends becomes this process's child, not that of init (prctl(2)).
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # an ignored signal stays ignored across exec (execve(2))
+
+
+def _tell(started: Started) -> None:
+    """Say it, and let go of the pipe that it was said to."""
+    try:
+        os.write(_STDOUT, msgspec.json.encode(started) + b"\n")
+    except BrokenPipeError:
+        log.event("warning", "whoever started the supervisor did not wait for it")
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, _STDOUT)
+    os.close(null)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,267 @@
+"""The agent's side of the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw
+from msgspec.json import Decoder
+
+from quix import logs
+from quix.exits import Exit, QuixError
+from quix.supervisor import protocol
+from quix.supervisor.launch import launch
+from quix.supervisor.layout import Layout
+from quix.supervisor.protocol import Ask, Hello, ListRuns, Retire, Signal, SignalMode, Spawn, Welcome
+from quix.supervisor.run import Run
+from quix.supervisor.sandbox import Description
+from quix.supervisor.settings import SupervisorSettings
+from quix.wire.reasons import Reason, Refusal
+
+__all__ = ["SupervisorClient"]
+
+A = TypeVar("A")
+
+log = logs.get(__name__)
+
+_FIND_LIMIT: Final = 30.0
+_HELLO_LIMIT: Final = 10.0
+_WAIT_LIMIT: Final = 10.0
+_RETRY: Final = 1.0
+_PAUSE: Final = 0.05
+
+_WELCOME: Final = Decoder(Welcome)
+_RUN: Final = Decoder(Run)
+_RUNS: Final = Decoder(list[Run])
+_NOTHING: Final = Decoder(None)
+
+
+class _LostError(Exception):
+    """The connection ended before the supervisor replied."""
+
+
+class SupervisorClient:
+    """A supervisor that is there: where it ends, the next one is started, and finds the programs of the last.
+
+    Attributes:
+        sandbox: what the supervisor's sandbox holds and what it does not.
+    """
+
+    sandbox: Description
+
+    def __init__(self, settings: SupervisorSettings) -> None:
+        self._settings = settings
+        self._layout = Layout(settings.data_dir)
+        self._waiting: dict[int, asyncio.Future[Raw]] = {}
+        self._last = 0
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._connected = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._launched: set[int] = set()
+
+    @classmethod
+    async def start_or_find(cls, settings: SupervisorSettings) -> SupervisorClient:
+        """Connect to the supervisor of a data folder, started first where there is none.
+
+        One of another build or with other settings is asked to make room; its programs go on under the new one.
+
+        Raises:
+            QuixError: it cannot be started, or does not answer.
+        """
+        client = cls(settings)
+        await client._connect()
+        client._keeper = asyncio.create_task(client._keep())
+        return client
+
+    async def close(self) -> None:
+        """Leave the supervisor, which goes on."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._disconnect()
+        self._reap()
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    async def spawn(self, cmd: list[str], title: str = "") -> Run:
+        """Start a program.
+
+        Raises:
+            Refusal: it was not started. Where the supervisor ended in between, whether it was is unknown, and the
+                detail says so.
+        """
+        try:
+            return await self._call(Spawn(cmd, title), _RUN)
+        except _LostError:
+            raise Refusal(
+                Reason.SPAWN_FAILED, "the supervisor ended meanwhile; view_running tells whether the program runs"
+            ) from None
+
+    async def runs(self) -> list[Run]:
+        """Return the programs that run, oldest first. Raises Refusal(UNAVAILABLE)."""
+        return await self._insist(ListRuns(), _RUNS)
+
+    async def signal(self, pid: int, mode: SignalMode) -> None:
+        """Signal a program. Raises Refusal(PID_UNKNOWN), or UNAVAILABLE where whether it was signalled is unknown."""
+        try:
+            await self._call(Signal(pid, mode), _NOTHING)
+        except _LostError:
+            raise Refusal(Reason.UNAVAILABLE, "the supervisor ended meanwhile; view_running tells what runs") from None
+
+    async def _insist(self, ask: Ask, decoder: Decoder[A]) -> A:
+        """Call, and once more where the supervisor ended: for what may be asked twice."""
+        try:
+            return await self._call(ask, decoder)
+        except _LostError:
+            with contextlib.suppress(_LostError):
+                return await self._call(ask, decoder)
+            raise Refusal(Reason.UNAVAILABLE, "the supervisor ended twice in a row") from None
+
+    async def _call(self, ask: Ask, decoder: Decoder[A]) -> A:
+        try:
+            async with asyncio.timeout(_WAIT_LIMIT):
+                await self._connected.wait()
+        except TimeoutError:
+            raise Refusal(Reason.UNAVAILABLE, f"there is no supervisor; {self._layout.log} may say why") from None
+        return decoder.decode(await self._send(ask))
+
+    def _send(self, ask: Ask) -> asyncio.Future[Raw]:
+        if self._writer is None:
+            raise _LostError
+        self._last += 1
+        future: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[self._last] = future
+        self._writer.write(protocol.encode_call(self._last, ask))
+        return future
+
+    # -- the connection -------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Read replies; where the connection ends, make another."""
+        loop = asyncio.get_running_loop()
+        while True:
+            since = loop.time()
+            if self._reader is not None:
+                await self._read(self._reader)
+            await self._disconnect()
+            log.warning("the supervisor ended; starting another")
+            if loop.time() - since < _RETRY:  # one that ends at once must not be started at full speed
+                await asyncio.sleep(_RETRY)
+            while self._writer is None:
+                try:
+                    await self._connect()
+                except QuixError as error:
+                    log.error("no supervisor", error=str(error))  # noqa: TRY400 - the message says it all
+                    await asyncio.sleep(_RETRY)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while line := await reader.readline():
+                self._resolve(line)
+        except (OSError, ValueError, msgspec.DecodeError) as error:
+            log.warning("the supervisor's connection failed", error=str(error))
+
+    def _resolve(self, line: bytes) -> None:
+        reply = protocol.decode_reply(line)
+        future = self._waiting.pop(reply.id, None)
+        if future is None or future.done():  # its caller gave up
+            return
+        refusal = protocol.refusal(reply)
+        if refusal is not None:
+            future.set_exception(refusal)
+        elif reply.answer is not UNSET:
+            future.set_result(reply.answer)
+
+    async def _disconnect(self) -> None:
+        self._connected.clear()
+        writer, self._writer, self._reader = self._writer, None, None
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(_LostError())
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _connect(self) -> None:
+        """Find a supervisor that is as it should be, or start it. Raises QuixError."""
+        try:
+            async with asyncio.timeout(_FIND_LIMIT):
+                while not await self._greet():
+                    await self._launch()
+        except TimeoutError:
+            await self._disconnect()
+            raise QuixError(
+                f"supervisor: it does not answer; {self._layout.log} may say why", Exit.UNAVAILABLE
+            ) from None
+        self._connected.set()
+
+    async def _launch(self) -> None:
+        self._reap()
+        pid, started = await launch(self._settings)
+        self._launched.add(pid)
+        if started.state == "failed":
+            raise QuixError(started.detail, Exit(started.code))
+        if started.state == "busy":  # it is on its way, in or out
+            await asyncio.sleep(_PAUSE)
+
+    def _reap(self) -> None:
+        """Wait for supervisors of ours that have ended, so that none stays a zombie."""
+        for pid in tuple(self._launched):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    continue
+            self._launched.discard(pid)
+
+    async def _greet(self) -> bool:
+        """Connect and show the key; return whether a supervisor that is as it should be was there."""
+        try:
+            key = self._layout.key.read_text()
+            self._reader, self._writer = await self._open()
+            async with asyncio.timeout(_HELLO_LIMIT):
+                welcome = await self._hello(key)
+                if welcome.matches:
+                    self.sandbox = welcome.sandbox
+                    return True
+                await self._retire(self._reader)
+        except (OSError, _LostError):
+            pass  # there is none, or it was on its way out
+        except Refusal as refusal:
+            log.info("the supervisor changed meanwhile", detail=refusal.detail)
+        await self._disconnect()
+        return False
+
+    async def _hello(self, key: str) -> Welcome:
+        return _WELCOME.decode(await self._direct(Hello(key, self._settings.identity)))
+
+    async def _retire(self, reader: asyncio.StreamReader) -> None:
+        log.info("another build or other settings: the supervisor makes room, programs go on")
+        await self._direct(Retire())
+        await reader.read()
+
+    async def _direct(self, ask: Ask) -> Raw:
+        """Call while nobody else reads the connection."""
+        future = self._send(ask)
+        if self._reader is not None:
+            line = await self._reader.readline()
+            if line:
+                self._resolve(line)
+        if not future.done():
+            future.cancel()
+            raise _LostError
+        return future.result()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # Through the folder's descriptor: a socket's own path may have 107 bytes only (unix(7)).
+        folder = os.open(self._layout.agent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            path = f"/proc/self/fd/{folder}/{self._layout.socket.name}"
+            return await asyncio.open_unix_connection(path, limit=protocol.MAX_LINE)
+        finally:
+            os.close(folder)

@@ -1,0 +1,136 @@
+"""Landlock through its three system calls (landlock(7); linux/landlock.h).
+
+A ruleset names what it handles, then what it allows of that, and where; from the moment a thread restricts itself with
+it, everything handled and not allowed is refused to it and to all that comes of it, for good. Each restriction makes a
+domain of its own, so two programs held by the same rules cannot signal or trace each other either.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+EXECUTE: Final = 1 << 0
+WRITE_FILE: Final = 1 << 1
+READ_FILE: Final = 1 << 2
+READ_DIR: Final = 1 << 3
+TRUNCATE: Final = 1 << 14
+IOCTL_DEV: Final = 1 << 15
+
+_RIGHTS_BY_ABI: Final = {1: (1 << 13) - 1, 2: 1 << 13, 3: TRUNCATE, 5: IOCTL_DEV}
+"""What each version of the kernel's interface added: 1 the thirteen first rights, 2 moving between folders."""
+
+FILE_RIGHTS: Final = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+"""The rights that a rule on something else than a folder may name."""
+
+_SCOPE_ABI: Final = 6
+_SCOPE_ABSTRACT_UNIX_SOCKET: Final = 1 << 0
+_SCOPE_SIGNAL: Final = 1 << 1
+
+_CREATE_RULESET: Final = 444
+_ADD_RULE: Final = 445
+_RESTRICT_SELF: Final = 446
+_CREATE_RULESET_VERSION: Final = 1
+_RULE_PATH_BENEATH: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+class _RulesetAttr(ctypes.Structure):
+    _fields_ = (
+        ("handled_access_fs", ctypes.c_uint64),
+        ("handled_access_net", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    )
+
+
+class _PathBeneathAttr(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
+
+# Made here, once: the child between fork and exec may load nothing and should allocate little.
+_NUMBER_RESTRICT: Final = ctypes.c_long(_RESTRICT_SELF)
+_NUMBER_ADD: Final = ctypes.c_long(_ADD_RULE)
+_NO_FLAGS: Final = ctypes.c_uint32(0)
+_RULE_KIND: Final = ctypes.c_int(_RULE_PATH_BENEATH)
+_ONE: Final = ctypes.c_ulong(1)
+_ZERO: Final = ctypes.c_ulong(0)
+
+
+def abi() -> int:
+    """Return the version of the kernel's Landlock, or 0 where it has none or it was turned off at boot."""
+    version = _syscall(
+        ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_CREATE_RULESET_VERSION)
+    )
+    return max(int(version), 0)
+
+
+def rights(version: int) -> int:
+    """Return every file right that version `version` of Landlock knows."""
+    return sum(added for since, added in _RIGHTS_BY_ABI.items() if since <= version)
+
+
+def has_scopes(version: int) -> bool:
+    """Return whether signals and abstract Unix sockets can be kept inside."""
+    return version >= _SCOPE_ABI
+
+
+def ruleset(version: int, rules: Iterable[tuple[Path, int]]) -> int:
+    """Make a ruleset that allows `rules` (a path, and the rights on it and all below) and return its descriptor.
+
+    A path that does not exist needs no rule. Rights that a path or this kernel's version does not know are left out.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    attr = _RulesetAttr(rights(version), 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if has_scopes(version) else 0)
+    descriptor = _checked(
+        _syscall(
+            ctypes.c_long(_CREATE_RULESET), ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)), ctypes.c_uint32(0)
+        )
+    )
+    try:
+        for path, allowed in rules:
+            _allow(descriptor, path, allowed & rights(version))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _allow(descriptor: int, path: Path, allowed: int) -> None:
+    try:
+        target = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        rule = _PathBeneathAttr(allowed, target)
+        _checked(_syscall(_NUMBER_ADD, ctypes.c_int(descriptor), _RULE_KIND, ctypes.byref(rule), _NO_FLAGS))
+    finally:
+        os.close(target)
+
+
+def no_new_privileges() -> None:
+    """From here on, no exec gives this process rights that it has not (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+    _checked(_prctl(_PR_SET_NO_NEW_PRIVS, _ONE, _ZERO, _ZERO, _ZERO))
+
+
+def restrict(descriptor: int) -> None:
+    """Hold this process to the ruleset, in a new domain. It must have called `no_new_privileges`, unless it is root."""
+    _checked(_syscall(_NUMBER_RESTRICT, ctypes.c_int(descriptor), _NO_FLAGS))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

@@ -1,0 +1,77 @@
+"""Starting a supervisor so that it outlives whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Final
+
+import msgspec
+
+from quix.exits import Exit, QuixError
+from quix.supervisor.layout import Layout
+from quix.supervisor.protocol import Started
+from quix.supervisor.settings import SupervisorSettings
+
+_START_LIMIT: Final = 20.0
+_PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ")
+
+# One heap that grows in large steps and may use huge pages (malloc(3) tunables): a fork then copies fewer page table
+# entries, which is most of what it costs. Where the C library knows no such setting, nothing happens.
+_LEAN: Final = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=4194304",
+}
+
+
+async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
+    """Start a supervisor, and wait until it has said what became of that; return its pid, too.
+
+    It leads a session of its own, so that no signal to the agent's process group reaches it, writes to
+    DIR/agent/supervisor.log, and inherits nothing else of the agent.
+
+    Raises:
+        QuixError: it could not be started, or said nothing.
+    """
+    layout = Layout(settings.data_dir)
+    layout.prepare_agent()
+    reading, writing = os.pipe()
+    try:
+        pid = _spawn(settings, layout, writing)
+    except OSError as error:
+        os.close(reading)
+        raise QuixError(f"supervisor: it could not be started: {error}", Exit.SOFTWARE) from error
+    finally:
+        os.close(writing)
+    return pid, await _outcome(reading, layout)
+
+
+def _spawn(settings: SupervisorSettings, layout: Layout, output: int) -> int:
+    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "quix.supervisor", *settings.argv()],
+        environ | _LEAN,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_OPEN, 2, str(layout.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        ],
+        setsid=True,
+        setsigmask=(),
+    )
+
+
+async def _outcome(reading: int, layout: Layout) -> Started:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb"))
+    try:
+        async with asyncio.timeout(_START_LIMIT):
+            line = await reader.readline()
+        return msgspec.json.decode(line, type=Started)
+    except (TimeoutError, msgspec.DecodeError) as error:
+        raise QuixError(f"supervisor: it did not come up; {layout.log} may say why", Exit.SOFTWARE) from error
+    finally:
+        transport.close()

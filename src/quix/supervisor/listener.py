@@ -1,0 +1,163 @@
+"""The supervisor's Unix socket: lines in, lines out, for nobody but the agent's own user and root."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from quix.supervisor import log
+from quix.supervisor.loop import READ, WRITE, Loop
+from quix.supervisor.protocol import MAX_LINE
+
+_CHUNK: Final = 2**18
+_MAX_UNREAD: Final = 4 * MAX_LINE
+"""Bytes of replies that may wait for an agent that does not read them, before it is cut off."""
+
+_BACKLOG: Final = 16
+
+
+class Connection:
+    """One agent.
+
+    Attributes:
+        is_greeted: whether the agent has shown the key.
+    """
+
+    def __init__(self, listener: Listener, accepted: socket.socket) -> None:
+        self._listener = listener
+        self._socket = accepted
+        self._received = bytearray()
+        self._unsent = bytearray()
+        self._is_open = True
+        self.is_greeted = False
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def ready(self, events: int) -> None:
+        """The socket can be read or written."""
+        if events & WRITE:
+            self._flush()
+        if events & READ and self._is_open:
+            self._read()
+
+    def send(self, line: bytes) -> None:
+        """Send a line, now or as soon as there is room; nothing happens where the agent has gone."""
+        if not self._is_open:
+            return
+        self._unsent += line
+        if len(self._unsent) > _MAX_UNREAD:
+            log.event("warning", "an agent does not read its replies; cut off")
+            self.close()
+        else:
+            self._flush()
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._listener.closed(self)
+            self._socket.close()
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            self._listener.loop.change(self, READ | WRITE)
+        except OSError:
+            self.close()
+        else:
+            self._listener.loop.change(self, READ)
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self._received += data
+        if b"\n" in data:
+            *lines, rest = self._received.split(b"\n")
+            self._received = rest
+            for line in lines:
+                if self._is_open:
+                    self._listener.handle(self, bytes(line))
+        elif len(self._received) > MAX_LINE:
+            log.event("warning", "a line is longer than any call; cut off")
+            self.close()
+
+
+class Listener:
+    """Accepts agents and hands `handle` each line they send.
+
+    Attributes:
+        connections: those that are open.
+    """
+
+    def __init__(self, path: Path, loop: Loop, handle: Callable[[Connection, bytes], None]) -> None:
+        """Listen on `path`, in place of whatever socket was left there. Raises OSError where that fails."""
+        self.loop = loop
+        self.handle = handle
+        self.connections: set[Connection] = set()
+        self._path = path
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        _bind(self._socket, path)
+        path.chmod(0o600)
+        self._socket.listen(_BACKLOG)
+        loop.watch(self._socket, READ, self._accept)
+
+    def close(self) -> None:
+        """Take the socket away and end all connections."""
+        self._path.unlink(missing_ok=True)
+        self.loop.forget(self._socket)
+        self._socket.close()
+        for connection in tuple(self.connections):
+            connection.close()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is over."""
+        self.loop.forget(connection)
+        self.connections.discard(connection)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            accepted, _ = self._socket.accept()
+        except OSError as error:
+            if not isinstance(error, BlockingIOError | ConnectionAbortedError):
+                log.event("warning", "an agent could not be let in", error=str(error))
+            return
+        uid = peer_uid(accepted)
+        if uid not in (0, os.geteuid()):
+            log.event("warning", "another user may not call the supervisor", uid=uid)
+            accepted.close()
+            return
+        accepted.setblocking(False)
+        connection = Connection(self, accepted)
+        self.connections.add(connection)
+        self.loop.watch(connection, READ, connection.ready)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Return the user who connected (unix(7), SO_PEERCRED)."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(uid)
+
+
+def _bind(listening: socket.socket, path: Path) -> None:
+    """Bind through the folder's descriptor: a socket's own path may have 107 bytes only (unix(7))."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)

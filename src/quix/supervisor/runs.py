@@ -1,0 +1,251 @@
+"""The programs that live: started here, or found when this supervisor took over."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from quix.supervisor import command, log, proc, signals, spawn, tree
+from quix.supervisor.journal import Journal
+from quix.supervisor.layout import Layout
+from quix.supervisor.loop import READ, Loop
+from quix.supervisor.marks import Marks
+from quix.supervisor.protocol import SignalMode
+from quix.supervisor.run import Run
+from quix.supervisor.sandbox import Sandbox
+from quix.supervisor.spawn import Gate, Plan, Streams
+from quix.wire.reasons import Reason, Refusal
+
+Outcome = Callable[[Run | Refusal], None]
+"""Is told how a start ended."""
+
+_SIGNALS: Final[dict[SignalMode, signal.Signals]] = {
+    "SIGTERM": signal.SIGTERM,
+    "SIGKILL": signal.SIGKILL,
+    "SIGHUP": signal.SIGHUP,
+}
+
+
+class Living(Struct):
+    """A program that runs. `adopted`: a process of somebody else's, so its end shows on the pidfd alone."""
+
+    run: Run
+    pidfd: int
+    adopted: bool
+
+
+class Starting(Struct):
+    """A program that has not been executed yet, as far as is known."""
+
+    run: Run
+    pidfd: int
+    gate: Gate
+    plan: Plan
+    outcome: Outcome
+    ended: bool = False
+
+
+class Runs:
+    """All programs of one supervisor; every method is quick but for `signal`, which may take two seconds."""
+
+    def __init__(self, layout: Layout, sandbox: Sandbox, max_programs: int, loop: Loop) -> None:
+        self._layout = layout
+        self._sandbox = sandbox
+        self._max_programs = max_programs
+        self._loop = loop
+        self._journal = Journal(layout.runs)
+        self._marks = Marks()
+        self._boot_id = proc.boot_id()
+        self._living: dict[int, Living] = {}
+        self._starting: dict[int, Starting] = {}
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._streams = Streams(stdin=null, stdout=null, stderr=null)
+
+    def __len__(self) -> int:
+        return len(self._living) + len(self._starting)
+
+    # -- starting -------------------------------------------------------------------------------
+
+    def start(self, cmd: list[str], title: str, outcome: Outcome) -> None:
+        """Start a program; `outcome` is called once, when it is executed or why it is not.
+
+        Raises:
+            Refusal: it was not even tried.
+        """
+        argv = command.encode(cmd)
+        if len(self) >= self._max_programs:
+            raise Refusal(Reason.LIMIT_REACHED, f"{self._max_programs} programs run already (max_programs)")
+        self._sandbox.check()
+        executable = command.resolve(argv[0])
+        mark = self._mark()
+        run_id = os.urandom(16).hex()
+        plan = Plan(
+            executable=executable,
+            argv=argv,
+            env=self._environment(run_id),
+            folder=str(self._layout.data),
+            streams=self._streams,
+            groups=[mark] if mark else [],
+        )
+        pid, gate = self._fork(plan)
+        try:
+            self._release(pid, gate, plan, cmd, title, run_id, mark, outcome)
+        except OSError as error:
+            gate.close()
+            self._journal.remove(run_id)
+            raise Refusal(Reason.SPAWN_FAILED, f"its start could not be recorded: {error}") from error
+
+    def _release(
+        self, pid: int, gate: Gate, plan: Plan, cmd: list[str], title: str, run_id: str, mark: int, outcome: Outcome
+    ) -> None:
+        """Put the run on the disk, and only then let the child execute."""
+        child = proc.stat(pid)
+        if child is None:  # cannot be: it is a child that nobody has waited for
+            raise ProcessLookupError(pid)
+        run = Run(
+            id=run_id,
+            cmd=cmd,
+            pid=pid,
+            start=child.start,
+            boot_id=self._boot_id,
+            title=title,
+            started_at=time.time(),
+            mark=mark,
+        )
+        self._journal.write(run)
+        self._starting[pid] = Starting(run, os.pidfd_open(pid), gate, plan, outcome)
+        self._loop.watch(gate, READ, lambda _events: self._started(pid))
+        gate.open()
+
+    def _fork(self, plan: Plan) -> tuple[int, Gate]:
+        try:
+            rules = self._sandbox.rules()
+        except OSError as error:
+            raise Refusal(Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the rules: {error.strerror}") from error
+        try:
+            return spawn.start(plan, self._sandbox, rules)
+        finally:
+            if rules is not None:
+                os.close(rules)
+
+    def _started(self, pid: int) -> None:
+        starting = self._starting.pop(pid)
+        self._loop.forget(starting.gate)
+        refusal = starting.gate.outcome(starting.plan)
+        starting.gate.close()
+        if refusal is not None or starting.ended:
+            self._journal.remove(starting.run.id)
+            os.close(starting.pidfd)
+        else:
+            self._living[pid] = Living(starting.run, starting.pidfd, adopted=False)
+        starting.outcome(starting.run if refusal is None else refusal)
+
+    def _mark(self) -> int:
+        if not self._sandbox.account.switches:
+            return 0
+        mark = self._marks.take()
+        if mark is None:
+            raise Refusal(Reason.LIMIT_REACHED, "processes of too many programs that have ended still run")
+        return mark
+
+    def _environment(self, run_id: str) -> dict[str, str]:
+        data = self._layout.data
+        return {
+            "PATH": ":".join(command.PATH),
+            "HOME": str(data),
+            "TMPDIR": str(data / "tmp"),
+            "LANG": "C.UTF-8",
+            tree.RUN_ID: run_id,
+        }
+
+    # -- knowing --------------------------------------------------------------------------------
+
+    def adopt(self) -> None:
+        """Find the programs that an earlier supervisor started and that still run; forget those that have ended."""
+        for run in self._journal.read_all():
+            pidfd = self._find(run)
+            if pidfd is None:
+                self._journal.remove(run.id)
+            else:
+                self._living[run.pid] = Living(run, pidfd, adopted=True)
+                self._loop.watch(pidfd, READ, lambda _events, pid=run.pid: self._ended(pid))  # type: ignore[misc]
+        if self._living:
+            log.event("info", "adopted programs that run", pids=sorted(self._living))
+
+    def _find(self, run: Run) -> int | None:
+        if run.boot_id != self._boot_id or run.pid in self._living:
+            return None
+        try:
+            pidfd = os.pidfd_open(run.pid)
+        except OSError:  # ESRCH; EINVAL where the number is a thread's now
+            return None
+        found = proc.stat(run.pid)
+        if found is not None and found.start == run.start and not found.is_dead:
+            return pidfd
+        os.close(pidfd)
+        return None
+
+    def list(self) -> list[Run]:
+        """Return the programs that run, oldest first."""
+        self.reap()
+        for living in tuple(self._living.values()):
+            if living.adopted and _has_ended(living.pidfd):
+                self._ended(living.run.pid)
+        return [living.run for living in self._living.values()]
+
+    def reap(self) -> None:
+        """Take note of all children that have ended: programs, and what programs that ended left behind."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._starting:
+                self._starting[pid].ended = True
+            elif pid in self._living:
+                self._ended(pid)
+
+    def _ended(self, pid: int) -> None:
+        living = self._living.pop(pid)
+        if living.adopted:
+            self._loop.forget(living.pidfd)
+        os.close(living.pidfd)
+        self._journal.remove(living.run.id)
+
+    # -- signalling -----------------------------------------------------------------------------
+
+    def signal(self, pid: int, mode: SignalMode) -> None:
+        """Signal a program; with SIGTERM and SIGKILL, its whole tree.
+
+        Raises:
+            Refusal: PID_UNKNOWN where no program of that pid runs.
+        """
+        self.list()  # so that a program that has just ended is not taken for one that runs
+        living = self._living.get(pid)
+        if living is None:
+            raise Refusal(Reason.PID_UNKNOWN)
+        run = living.run
+        if mode == "SIGTERM":
+            signals.terminate(lambda: tree.members(run, proc.table()))
+        elif mode == "SIGKILL":
+            if not signals.kill(lambda: tree.members(run, proc.table())):
+                log.event("warning", "some of a run's processes do not die", run=run.id, pid=pid)
+        else:
+            try:
+                signal.pidfd_send_signal(living.pidfd, _SIGNALS[mode])
+            except ProcessLookupError as error:
+                raise Refusal(Reason.PID_UNKNOWN) from error
+
+
+def _has_ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

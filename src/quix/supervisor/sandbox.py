@@ -1,0 +1,117 @@
+"""What keeps a program inside its data folder.
+
+Two things, one inside the other: a uid of the programs' own (only root can give it), and Landlock rules. Either can
+be missing; `describe` says in words what is and what is not held then.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from quix.supervisor import landlock
+from quix.supervisor.account import Account, resolve
+from quix.supervisor.landlock import EXECUTE, IOCTL_DEV, READ_DIR, READ_FILE, TRUNCATE, WRITE_FILE
+from quix.supervisor.layout import Layout
+from quix.supervisor.settings import SandboxMode, SupervisorSettings
+from quix.wire.reasons import Reason, Refusal
+
+_PROGRAMS: Final = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/proc", "/etc/ssl")
+_FILES: Final = tuple(
+    f"/etc/{name}" for name in ("ld.so.cache", "passwd", "group", "nsswitch.conf", "hosts", "resolv.conf", "localtime")
+)
+_DEVICES: Final = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+
+
+class Description(Struct, frozen=True):
+    """What the sandbox holds and what it does not, a sentence each, for the owner of the machine."""
+
+    held: list[str]
+    not_held: list[str]
+
+
+class Sandbox:
+    """The sandbox of one supervisor. `enter` is called between fork and exec; all else is called before.
+
+    Attributes:
+        account: whose rights programs get.
+    """
+
+    def __init__(self, settings: SupervisorSettings) -> None:
+        """Raises QuixError where the programs' account cannot be used."""
+        self._mode: SandboxMode = settings.sandbox
+        self._layout = Layout(settings.data_dir)
+        self._abi = landlock.abi() if settings.sandbox == "landlock" else 0
+        self.account: Account = resolve(settings.program_user, own=settings.sandbox != "none")
+
+    def check(self) -> None:
+        """Raise Refusal(SANDBOX_UNAVAILABLE) where this machine cannot do what was asked for."""
+        if self._mode == "landlock" and self._abi == 0:
+            raise Refusal(
+                Reason.SANDBOX_UNAVAILABLE,
+                "this kernel has no Landlock (Linux 5.13 and later, unless turned off at boot); to run programs "
+                "without it, start the agent with --sandbox=uid",
+            )
+        if self._mode == "uid" and not self.account.switches:
+            raise Refusal(
+                Reason.SANDBOX_UNAVAILABLE,
+                "only root can give programs a uid of their own; start the agent as root, or with --sandbox=landlock",
+            )
+
+    def rules(self) -> int | None:
+        """Return a new Landlock ruleset's descriptor, or None where none is used.
+
+        Made anew for each program: a rule is tied to the file itself, and the likes of /etc/resolv.conf are replaced
+        by new files while a machine runs.
+        """
+        if self._mode != "landlock":
+            return None
+        return landlock.ruleset(self._abi, _rules(self._layout.data, landlock.rights(self._abi)))
+
+    def enter(self, rules: int | None, groups: list[int]) -> None:
+        """Give up everything this process has beyond the sandbox. Raises OSError where the kernel refuses."""
+        if self._mode == "none":
+            return
+        landlock.no_new_privileges()
+        if rules is not None:
+            landlock.restrict(rules)
+        if self.account.switches:
+            os.setgroups(groups)
+            os.setresgid(self.account.gid, self.account.gid, self.account.gid)
+            os.setresuid(self.account.uid, self.account.uid, self.account.uid)
+
+    def describe(self) -> Description:
+        """Say what is held and what is not."""
+        facts = [
+            (self._mode != "none", "no program can gain rights by executing another (no_new_privs)"),
+            (
+                self.account.switches,
+                f"programs have an account of their own, uid {self.account.uid}: files that only others may read or "
+                "write are closed to them",
+            ),
+            (
+                self._abi > 0,
+                "programs can read system folders and write only below their data folder, whoever owns the files",
+            ),
+            (
+                landlock.has_scopes(self._abi),
+                "programs cannot send signals out, nor reach abstract Unix sockets outside",
+            ),
+            (self._layout.obstacle(self.account) is None, "programs can walk to their data folder by its full path"),
+        ]
+        # Landlock up to version 8 does not look at connect(2) on a socket that has a name in the file system.
+        facts.append((False, "Unix sockets in the file system are closed to programs whatever their modes say"))
+        return Description([text for held, text in facts if held], [text for held, text in facts if not held])
+
+
+def _rules(data: Path, everything: int) -> list[tuple[Path, int]]:
+    device = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
+    return [
+        *((Path(name), EXECUTE | READ_FILE | READ_DIR) for name in _PROGRAMS),
+        *((Path(name), READ_FILE) for name in _FILES),
+        *((Path(name), device) for name in _DEVICES),
+        (data, everything),
+    ]

@@ -1,0 +1,133 @@
+"""Whatever goes wrong, the answer has one shape, and says nothing that is nobody's business."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from harness.api import API, Place, problem
+from quix.store.users import Role
+
+SECRET = "swordfish-swordfish"
+
+
+async def test_a_path_that_there_is_not(there: Place) -> None:
+    for path in ("/nothing", f"{API}/nothing", "/schema", f"{API}/backends/a%2Fb", "/docs", f"{API}/me/x"):
+        assert problem(await there.web.get(path)) == (404, "not_found")
+
+
+async def test_a_method_that_a_path_does_not_know(there: Place) -> None:
+    answer = await there.web.put(f"{API}/users")
+    assert problem(answer) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+    assert problem(await there.web.delete("/healthz")) == (405, "method_not_allowed")
+
+
+async def test_a_path_behind_the_login_does_not_know_options(there: Place) -> None:
+    answer = await there.web.options(f"{API}/users/x")
+    assert problem(answer) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, PATCH"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"username": "root", "password": "\\ud800"}',
+        b'{"username": "root"} {}',
+        b"[" * 100_000,
+        b'{"username": "root", "password": "x", "more": ' + b"[" * 100_000,
+        b"username=root&password=x",
+    ],
+)
+async def test_a_body_that_cannot_be_read(there: Place, content: bytes) -> None:
+    answer = await there.web.post(f"{API}/login", content=content)
+    assert problem(answer) == (400, "request_invalid")
+    assert answer.json()["detail"].startswith("body: ")
+
+
+async def test_every_field_that_will_not_do_is_named(there: Place) -> None:
+    answer = await there.web.post(f"{API}/login", json={"username": 5, "password": SECRET})
+    assert problem(answer) == (400, "request_invalid")
+    assert answer.json()["detail"].startswith("username: ")
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_a_mebibyte(there: Place, *, chunked: bool) -> None:
+    body = json.dumps({"username": "root", "password": "x" * 2**20}).encode()
+
+    async def chunks() -> Any:
+        for start in range(0, len(body), 65536):
+            yield body[start : start + 65536]
+
+    answer = await there.web.post(f"{API}/login", content=chunks() if chunked else body)
+    assert problem(answer) == (413, "body_too_large")
+    assert (await there.web.get("/healthz")).status_code == 200
+
+
+async def test_a_body_of_nearly_a_mebibyte_is_read(there: Place) -> None:
+    answer = await there.web.post(f"{API}/login", json={"username": "root", "password": "x" * (2**20 - 100)})
+    assert problem(answer) == (401, "password_invalid")
+
+
+async def test_a_command_that_fits_in_no_message_is_not_sent(there: Place) -> None:
+    operator = await there.login(Role.OPERATOR)
+    async with there.agent(lambda _req, _msg: None) as agent:
+        # Within the limit of a body, and over that of a message with its envelope around it.
+        body = b'{"cmd":["true","' + b"x" * (2**20 - 20) + b'"]}'
+        answer = await operator.post(f"/backends/{agent.id}/processes", content=body)
+        assert problem(answer) == (422, "request_invalid")
+        assert (await operator.get(f"/backends/{agent.id}")).json()["connected"]
+        assert agent.asked == []
+
+
+async def test_a_fault_of_the_server_is_in_its_log_alone(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = await there.login(Role.VIEWER)
+
+    async def broken(*_arguments: object) -> None:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr(there.control.store.backends, "page", broken)
+    with capture_logs() as logs:
+        answer = await viewer.get("/backends")
+    assert problem(answer) == (500, "internal_error")
+    assert SECRET not in answer.text
+    assert "Traceback" not in answer.text
+    (line,) = [line for line in logs if line["event"] == "request failed"]
+    assert (line["method"], line["path"]) == ("GET", f"{API}/backends")
+    assert str(line["exc_info"]) == SECRET
+    assert (await viewer.get("/me")).status_code == 200
+
+
+async def test_a_database_that_does_not_answer_is_503(there: Place) -> None:
+    viewer = await there.login(Role.VIEWER)
+    await there.control.store.close()
+    assert problem(await viewer.get("/backends")) == (503, "unavailable")
+    assert (await there.web.get("/healthz")).status_code == 200
+
+
+async def test_no_answer_is_kept_or_guessed_at(there: Place) -> None:
+    viewer = await there.login(Role.VIEWER)
+    answers = [
+        await there.web.get("/"),
+        await there.web.get("/healthz"),
+        await there.web.get("/nothing"),
+        await there.web.put(f"{API}/users"),
+        await there.web.get(f"{API}/me"),
+        await there.web.post(f"{API}/login", content=b"{"),
+        await viewer.get("/me"),
+        await viewer.get("/backends/none"),
+    ]
+    for answer in answers:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "server" not in answer.headers
