@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _STOP_TIMEOUT: Final = 10.0
 
 
-def demo(listen: str, http: str) -> None:
+def run(listen: str, http: str) -> None:
     """Run until SIGTERM or Ctrl-C; the folder, and every program the agent started, is gone afterwards."""
     from quix import logs
     from quix.cli.serve import run_server

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import resource
-import signal
 import sys
 from typing import Final
 
 import msgspec
 
 from quix.exits import Exit, QuixError
-from quix.supervisor import log
+from quix.supervisor import kernel, log
 from quix.supervisor.protocol import Started
 from quix.supervisor.settings import parse
 from quix.supervisor.supervisor import BusyError, Supervisor
 
-_PR_SET_CHILD_SUBREAPER: Final = 36
 _STDOUT: Final = 1
 
 
@@ -46,14 +43,10 @@ def main() -> int:
 def _settle() -> None:
     """Make this process one that programs inherit nothing unforeseen from."""
     os.chdir("/")
-    os.umask(0o077)
+    os.umask(0o022)
     # A core file would hold whatever the program was given, and lie in a folder that it may write.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A program whose parent ends becomes this process's child, not that of init (prctl(2)).
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)  # an ignored signal stays ignored across exec (execve(2))
+    kernel.become_subreaper()
 
 
 def _tell(started: Started) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from quix.supervisor.kernel import checked, syscall
+
 EXECUTE: Final = 1 << 0
 WRITE_FILE: Final = 1 << 1
 READ_FILE: Final = 1 << 2
@@ -35,7 +37,6 @@ _ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
 _CREATE_RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class _RulesetAttr(ctypes.Structure):
@@ -52,23 +53,16 @@ class _PathBeneathAttr(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
-_prctl = _libc.prctl
-
-# Made here, once: the child between fork and exec may load nothing and should allocate little.
+# Made here, once, as everything a child between fork and exec uses (`quix.supervisor.kernel`).
 _NUMBER_RESTRICT: Final = ctypes.c_long(_RESTRICT_SELF)
 _NUMBER_ADD: Final = ctypes.c_long(_ADD_RULE)
 _NO_FLAGS: Final = ctypes.c_uint32(0)
 _RULE_KIND: Final = ctypes.c_int(_RULE_PATH_BENEATH)
-_ONE: Final = ctypes.c_ulong(1)
-_ZERO: Final = ctypes.c_ulong(0)
 
 
 def abi() -> int:
     """Return the version of the kernel's Landlock, or 0 where it has none or it was turned off at boot."""
-    version = _syscall(
+    version = syscall(
         ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_CREATE_RULESET_VERSION)
     )
     return max(int(version), 0)
@@ -93,8 +87,8 @@ def ruleset(version: int, rules: Iterable[tuple[Path, int]]) -> int:
         OSError: the kernel refused.
     """
     attr = _RulesetAttr(rights(version), 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if has_scopes(version) else 0)
-    descriptor = _checked(
-        _syscall(
+    descriptor = checked(
+        syscall(
             ctypes.c_long(_CREATE_RULESET), ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)), ctypes.c_uint32(0)
         )
     )
@@ -114,23 +108,12 @@ def _allow(descriptor: int, path: Path, allowed: int) -> None:
         return
     try:
         rule = _PathBeneathAttr(allowed, target)
-        _checked(_syscall(_NUMBER_ADD, ctypes.c_int(descriptor), _RULE_KIND, ctypes.byref(rule), _NO_FLAGS))
+        checked(syscall(_NUMBER_ADD, ctypes.c_int(descriptor), _RULE_KIND, ctypes.byref(rule), _NO_FLAGS))
     finally:
         os.close(target)
 
 
-def no_new_privileges() -> None:
-    """From here on, no exec gives this process rights that it has not (prctl(2), PR_SET_NO_NEW_PRIVS)."""
-    _checked(_prctl(_PR_SET_NO_NEW_PRIVS, _ONE, _ZERO, _ZERO, _ZERO))
-
-
 def restrict(descriptor: int) -> None:
-    """Hold this process to the ruleset, in a new domain. It must have called `no_new_privileges`, unless it is root."""
-    _checked(_syscall(_NUMBER_RESTRICT, ctypes.c_int(descriptor), _NO_FLAGS))
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
+    """Hold this process to the ruleset, in a new domain. It must have called
+    `kernel.no_new_privileges` first, unless it is root."""
+    checked(syscall(_NUMBER_RESTRICT, ctypes.c_int(descriptor), _NO_FLAGS))

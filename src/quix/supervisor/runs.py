@@ -92,6 +92,7 @@ class Runs:
             folder=str(self._layout.data),
             streams=self._streams,
             groups=[mark] if mark else [],
+            lacks_tmp=not (self._layout.data / "tmp").exists(),
         )
         pid, gate = self._fork(plan)
         try:

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from quix.supervisor import landlock
+from quix.supervisor import kernel, landlock
 from quix.supervisor.account import Account, resolve
 from quix.supervisor.landlock import EXECUTE, IOCTL_DEV, READ_DIR, READ_FILE, TRUNCATE, WRITE_FILE
 from quix.supervisor.layout import Layout
@@ -75,7 +75,7 @@ class Sandbox:
         """Give up everything this process has beyond the sandbox. Raises OSError where the kernel refuses."""
         if self._mode == "none":
             return
-        landlock.no_new_privileges()
+        kernel.no_new_privileges()
         if rules is not None:
             landlock.restrict(rules)
         if self.account.switches:

@@ -8,6 +8,10 @@
 
 The child executes only once the gate opens, and the gate opens only once the run is on disk. Where the supervisor dies
 in between, the gate closes and the child ends. Nothing here waits: the parent learns of the exec by watching the gate.
+
+The child does little in Python, since all memory that it touches must be copied for it. That is why the supervisor's own
+state is one to inherit: no signal is ignored or has a handler (`quix.supervisor.supervisor`), the umask is the usual one,
+no core file is written.
 """
 
 from __future__ import annotations
@@ -15,13 +19,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import socket
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
-from quix.supervisor import command
+from quix.supervisor import command, kernel
 from quix.supervisor.sandbox import Sandbox
 from quix.wire.reasons import Reason, Refusal
 
@@ -29,7 +32,6 @@ _GO: Final = b"g"
 _SETUP, _SANDBOX, _EXEC = "setup", "sandbox", "exec"
 _NOT_EXECUTED: Final = 127
 
-_ALL_SIGNALS: Final = signal.valid_signals()
 _OPEN_MAX: Final = os.sysconf("SC_OPEN_MAX")
 
 
@@ -47,6 +49,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     Attributes:
         executable: a path; a relative one is looked up in `folder`.
         groups: the program's supplementary groups, where it has an account of its own.
+        lacks_tmp: whether `folder` has no `tmp` yet.
     """
 
     executable: bytes
@@ -55,6 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     folder: str
     streams: Streams
     groups: list[int]
+    lacks_tmp: bool
 
 
 class Gate:
@@ -97,8 +101,6 @@ def start(plan: Plan, sandbox: Sandbox, rules: int | None) -> tuple[int, Gate]:
         ours, theirs = socket.socketpair()
     except OSError as error:
         raise fork_refusal(error) from error
-    # A signal that came before the child has let go of our handlers would be handled, by them, in both.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:
@@ -107,7 +109,6 @@ def start(plan: Plan, sandbox: Sandbox, rules: int | None) -> tuple[int, Gate]:
         ours.close()
         raise fork_refusal(error) from error
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
     return pid, Gate(ours)
 
@@ -119,10 +120,8 @@ def _become(plan: Plan, sandbox: Sandbox, rules: int | None, gate: int) -> NoRet
         _leave_supervisor(plan)
         stage = _SANDBOX
         sandbox.enter(rules, plan.groups)
-        # With the program's own rights, so that no link a program left there leads ours astray. A program can do
-        # without, so a full disk is no reason not to start it.
-        with contextlib.suppress(OSError):
-            os.mkdir("tmp", 0o700)  # noqa: PTH102 - nothing may be loaded here
+        if plan.lacks_tmp:
+            _make_tmp()
         if os.read(gate, 1) == _GO:
             os.closerange(3, gate)
             os.closerange(gate + 1, _OPEN_MAX)
@@ -137,16 +136,21 @@ def _become(plan: Plan, sandbox: Sandbox, rules: int | None, gate: int) -> NoRet
 
 
 def _leave_supervisor(plan: Plan) -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    kernel.unblock_signals()
     os.setsid()
-    os.umask(0o022)
     os.chdir(plan.folder)
     os.dup2(plan.streams.stdin, 0)
     os.dup2(plan.streams.stdout, 1)
     os.dup2(plan.streams.stderr, 2)
+
+
+def _make_tmp() -> None:
+    """Make the folder for temporary files, with the program's own rights: no link that a program left leads ours astray.
+
+    A program can do without, so a full disk is no reason not to start it.
+    """
+    with contextlib.suppress(OSError):
+        os.mkdir("tmp", 0o700)  # noqa: PTH102 - nothing may be loaded here
 
 
 def _exists(path: bytes) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import time
 from _operator import _compare_digest  # what hmac.compare_digest is; hmac itself loads OpenSSL
 from typing import Any, Final
@@ -14,7 +12,7 @@ import msgspec
 
 from quix.exits import Exit, QuixError
 from quix.supervisor import layout as folders
-from quix.supervisor import log, protocol
+from quix.supervisor import kernel, log, protocol
 from quix.supervisor.layout import Layout
 from quix.supervisor.listener import Connection, Listener
 from quix.supervisor.loop import READ, Loop
@@ -27,6 +25,10 @@ from quix.wire.reasons import Reason, Refusal
 
 IDLE_LIMIT: Final = 60.0
 """Seconds without a program and without an agent after which a supervisor ends by itself."""
+
+_WATCHED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+_HARMLESS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that come with an error on the write that caused them, which is enough."""
 
 
 class BusyError(Exception):
@@ -89,21 +91,18 @@ class Supervisor:
     # -- signals to the supervisor itself -------------------------------------------------------
 
     def _watch_signals(self) -> None:
-        """Turn signals into bytes that the loop reads; handlers themselves do nothing."""
-        self._wakeup, sending = socket.socketpair()
-        self._wakeup.setblocking(False)
-        sending.setblocking(False)
-        self._sending = sending
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: None)
-        signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
-        self._loop.watch(self._wakeup, READ, self._woken)
+        """Read signals from a descriptor. All keep their default action, which is what programs inherit; those that
+        must not act here are blocked, and a child only has to unblock them."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, {*_WATCHED, *_HARMLESS})
+        for number in signal.valid_signals():
+            if signal.getsignal(number) not in (signal.SIG_DFL, None):
+                signal.signal(number, signal.SIG_DFL)
+        self._signals = kernel.signal_descriptor(_WATCHED)
+        self._loop.watch(self._signals, READ, self._signalled)
 
-    def _woken(self, _events: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            numbers = self._wakeup.recv(4096)
-            if signal.SIGTERM in numbers or signal.SIGINT in numbers:
-                self._loop.stop()
+    def _signalled(self, _events: int) -> None:
+        if kernel.read_signals(self._signals) - {signal.SIGCHLD}:
+            self._loop.stop()
         self._runs.reap()
 
     # -- calls ----------------------------------------------------------------------------------

@@ -101,10 +101,19 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_failure = msgspec.json.Decoder(Failure).decode
 
 
+class _NoSuccess(Struct, tag_field="result", tag="failure"):
+    """What else `result` may be. msgspec asks for the tag only where there is a choice of types, and an answer
+    that says nothing must not pass for a success."""
+
+    def __post_init__(self) -> None:
+        raise ValueError("a failure")
+
+
 @cache
 def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of a message type; made once a type."""
-    return msgspec.json.Decoder(kind)
+    """Return the decoder of a message type; made once a type. `result`, where the type has it, is required."""
+    is_tagged = isinstance(kind, type) and issubclass(kind, Struct) and kind.__struct_config__.tag_field is not None
+    return msgspec.json.Decoder(kind | _NoSuccess if is_tagged else kind)
 
 
 def encode_request(rid: int, request: Request[Any]) -> bytes:
