@@ -67,6 +67,6 @@ def _overlay(base: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def _decode(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise msgspec.ValidationError(f"expected {kind.__name__}, got {type(value).__name__}")

@@ -12,7 +12,7 @@ from quix.server.settings import ServerSettings
 def load(
     flags: dict[str, object] | None = None, environ: dict[str, str] | None = None, file: Path | None = None
 ) -> ServerSettings:
-    return config.load(ServerSettings, {"data_dir": "/d", **(flags or {})}, environ or {}, file)
+    return config.load(ServerSettings, {"data_dir": Path("/d"), **(flags or {})}, environ or {}, file)
 
 
 def test_flags_come_before_environment_before_file_before_defaults(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from quix.agent.telemetry import TelemetrySource
 from quix.link.router import Router
 from quix.supervisor.client import SupervisorClient
 from quix.supervisor.layout import Layout
+from quix.supervisor.settings import SupervisorSettings
 from quix.wire.extensions import AGENT
 from quix.wire.messages import AgentFacts, GetVpnConf, VpnConf
 
@@ -36,18 +37,16 @@ async def serve(settings: AgentSettings) -> None:
         QuixError: the settings cannot be used, or the server will never take this agent.
     """
     own_facts = facts.collect(settings.name, settings.labels)
-    layout = Layout.prepare(settings.data_dir, settings.sandbox)
+    layout = Layout(settings.data_dir.absolute())
+    layout.prepare_agent()
     with files.locked(layout.agent / "agent.lock", "another quix agent uses this data folder"):
-        supervisor = SupervisorClient(layout, settings.sandbox)
-        router = _router(supervisor, TelemetrySource(layout.agent / "vpn"))
-        link = Link(
-            settings,
-            IdentityFile(layout.agent),
-            router,
-            _welcome(settings, layout, own_facts),
+        supervisor = await SupervisorClient.start_or_find(
+            SupervisorSettings(data_dir=layout.root, sandbox=settings.sandbox, program_user=settings.program_user)
         )
-        log.info("starting", server=settings.server, name=settings.name, data_dir=str(settings.data_dir))
+        router = _router(supervisor, TelemetrySource(layout.agent / "vpn"))
         try:
+            link = Link(settings, IdentityFile(layout.agent), router, _welcome(settings, layout, own_facts))
+            log.info("starting", server=settings.server, name=settings.name, data_dir=str(layout.root))
             await _until_told(link)
         finally:
             await router.settle(_SETTLE)

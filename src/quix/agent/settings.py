@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from quix.logs import LogFormat, LogLevel
+from quix.supervisor.settings import SandboxMode
 
 
 class AgentSettings(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +22,8 @@ class AgentSettings(Struct, kw_only=True, forbid_unknown_fields=True):
     password_file: Path | None = None
     name: Annotated[str, Meta(max_length=253)] = field(default_factory=socket.gethostname)
     labels: dict[str, str] = field(default_factory=dict)
-    sandbox: Literal["landlock", "uid", "none"] = "landlock"
+    sandbox: SandboxMode = "landlock"
+    program_user: str = ""
     vpn: Literal["wireguard", "openvpn"] | None = None
     re_enroll: bool = False
     allow_plaintext: bool = False

@@ -45,6 +45,7 @@ def run(listen: str, http: str) -> None:
                 _greet(settings, password)
 
             run_server(settings, ready)
+        asyncio.run(_end_programs(folder / "agent"))
 
 
 async def _add_users(settings: ServerSettings, folder: Path) -> str:
@@ -71,7 +72,7 @@ async def _add_users(settings: ServerSettings, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _agent(folder: Path, listen: str) -> Iterator[None]:
-    """A real agent in a process of its own; its programs and their supervisor end with the demo."""
+    """A real agent in a process of its own."""
     command = [sys.executable, "-m", "quix", "agent", "--server", f"ws://{listen}/wsi", "--username", "enroller"]
     command += ["--password-file", str(folder / "enrolment-password"), "--data-dir", str(folder / "agent")]
     command += ["--name", "demo", "--log-level", "warning"]
@@ -81,18 +82,19 @@ def _agent(folder: Path, listen: str) -> Iterator[None]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(_STOP_TIMEOUT)
-        _end_programs(folder / "agent")
 
 
-def _end_programs(data_dir: Path) -> None:
-    from quix.supervisor.client import end_everything
+async def _end_programs(data_dir: Path) -> None:
+    from quix.supervisor.client import SupervisorClient
+    from quix.supervisor.settings import SupervisorSettings
 
-    end_everything(data_dir)
+    supervisor = await SupervisorClient.start_or_find(SupervisorSettings(data_dir=data_dir))
+    await supervisor.end()
+    await supervisor.close()
 
 
 def _greet(settings: ServerSettings, password: str) -> None:
-    quix = Path(sys.argv[0])
-    command = str(quix.relative_to(Path.cwd())) if quix.is_relative_to(Path.cwd()) else quix.name
+    command = sys.argv[0]
     sys.stdout.write(
         f"""
 Quix is running: a control server and one agent, "demo".

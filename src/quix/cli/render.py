@@ -14,7 +14,7 @@ from msgspec import UNSET
 from quix.wire.messages import Process, TeleData, VpnStatus
 
 if TYPE_CHECKING:
-    from quix.client import Backend, Lease, Run, User
+    from quix.client import Backend, Lease, Run
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
@@ -26,13 +26,11 @@ def printable(text: str) -> str:
 
 def size(count: float) -> str:
     """Return a number of bytes in the unit that fits: 1500 is `1.5 KB`."""
-    for unit in _UNITS[:-1]:
-        if count < 1000:
-            break
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
         count /= 1000
-    else:
-        unit = _UNITS[-1]
-    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        unit += 1
+    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 or count >= 100 else f"{count:.1f} {_UNITS[unit]}"
 
 
 def age(seconds: float) -> str:
@@ -111,8 +109,9 @@ def leases(found: Sequence[Lease], now: float) -> str:
     return table(("BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "AGE", "PUBLIC KEY"), rows)
 
 
-def users(found: Sequence[User], now: float) -> str:
-    return table(("NAME", "ROLE", "AGE"), [(user.name, user.role, age(now - user.created_at)) for user in found])
+def users(found: Sequence[tuple[str, str, float]], now: float) -> str:
+    """`found`: name, role, and when the user was added."""
+    return table(("NAME", "ROLE", "AGE"), [(name, role, age(now - added)) for name, role, added in found])
 
 
 def telemetry(data: TeleData) -> str:

@@ -71,6 +71,9 @@ def agent(
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; repeatable.")] = None,
     vpn: Annotated[str | None, typer.Option(help="wireguard or openvpn: fetch a VPN configuration.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="landlock (default), uid or none.")] = None,
+    program_user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Whose rights programs get; a name or UID:GID.")
+    ] = None,
     re_enroll: Annotated[
         bool | None, typer.Option("--re-enroll", help="Become a new backend where the token is no longer known.")
     ] = None,

@@ -65,7 +65,7 @@ def rm(name: Name, data_dir: DataDir = None) -> None:
 def ls(data_dir: DataDir = None, json: Json = False) -> None:
     """List the users."""
     found = _with_accounts(data_dir, lambda _accounts, store: store.users.page(None, 10_000))
-    emit(found, json, render.users(found, time.time()))
+    emit(found, json, render.users([(user.name, user.role, user.created_at) for user in found], time.time()))
 
 
 def _role(name: str) -> Role:

@@ -86,6 +86,17 @@ class SupervisorClient:
         await self._disconnect()
         self._reap()
 
+    async def end(self) -> None:
+        """Kill every program and have the supervisor end too: nothing of this data folder runs afterwards."""
+        for run in await self.runs():
+            with contextlib.suppress(Refusal):  # it ended by itself
+                await self.signal(run.pid, "SIGKILL")
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._reader is not None:
+            await self._retire(self._reader)
+
     # -- calls ----------------------------------------------------------------------------------
 
     async def spawn(self, cmd: list[str], title: str = "") -> Run:

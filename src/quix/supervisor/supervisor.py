@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from quix.exits import Exit, QuixError
-from quix.supervisor import layout as folders
 from quix.supervisor import kernel, log, protocol
+from quix.supervisor import layout as folders
 from quix.supervisor.layout import Layout
 from quix.supervisor.listener import Connection, Listener
 from quix.supervisor.loop import READ, Loop

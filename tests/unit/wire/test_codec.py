@@ -78,7 +78,8 @@ def test_a_rid_that_no_parser_need_read_is_not_json_to_us() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b" ", b"nul", b"{", b'{"rid":1,"msg":{}}x', b'{"rid":1,"msg":{"a":01}}', b'{"rid":1,"msg":"\n"}',
-     b"{'rid':1}", b'{"rid":1,"msg":{},}', b'{"rid":1,"msg":"\\q"}', b'\xef\xbb\xbf{"rid":1,"msg":{}}', b'{"rid":1,"msg":"\\ud800"',
+     b"{'rid':1}", b'{"rid":1,"msg":{},}', b'{"rid":1,"msg":"\\q"}', b"\xef\xbb\xbf{}",
+     b'{"rid":1,"msg":"\\ud800"',
      b'{"rid":1,"msg":NaN}', b'{"rid":1 "msg":{}}'],
 )  # fmt: skip
 def test_what_is_not_json_is_said_to_be_not_json(data: bytes) -> None:
