@@ -45,7 +45,7 @@ def run(listen: str, http: str) -> None:
                 _greet(settings, password)
 
             run_server(settings, ready)
-        asyncio.run(_end_programs(folder / "agent"))
+        asyncio.run(end_programs(folder / "agent"))
 
 
 async def _add_users(settings: ServerSettings, folder: Path) -> str:
@@ -84,7 +84,7 @@ def _agent(folder: Path, listen: str) -> Iterator[None]:
         process.wait(_STOP_TIMEOUT)
 
 
-async def _end_programs(data_dir: Path) -> None:
+async def end_programs(data_dir: Path) -> None:
     from quix.supervisor.client import SupervisorClient
     from quix.supervisor.settings import SupervisorSettings
 
