@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
@@ -54,7 +54,7 @@ class SeedBackend:
         self.programs: list[subprocess.Popen[bytes]] = []
         self.connection: ClientConnection
 
-    async def __aenter__(self) -> SeedBackend:
+    async def __aenter__(self) -> Self:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self.connection = await connect(self._url, max_size=None)
         if self.connection.subprotocol is not None:

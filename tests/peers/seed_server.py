@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -130,7 +130,7 @@ class SeedServer:
         self.faults: list[str] = []
         self.offered: list[str | None] = []
 
-    async def __aenter__(self) -> SeedServer:
+    async def __aenter__(self) -> Self:
         self._server = await serve(self._connected, *self._address)
         return self
 
@@ -140,9 +140,9 @@ class SeedServer:
         if self.faults:
             raise page.OffThePageError("; ".join(self.faults))
 
-    async def backend(self) -> SeedSession:
-        """Wait for the next backend that authenticates, and return its session."""
-        async with asyncio.timeout(_PATIENCE):
+    async def backend(self, patience: float | None = _PATIENCE) -> SeedSession:
+        """Wait for the next backend that authenticates, for `patience` seconds at most, and return its session."""
+        async with asyncio.timeout(patience):
             return await self._arrivals.get()
 
     def forget_tokens(self) -> None:
@@ -218,7 +218,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     server = SeedServer(host, int(port), arguments.username, password)
     async with server:
         while not server.faults:
-            session = await server._arrivals.get()
+            session = await server.backend(patience=None)
             _say("authenticated", new=session.is_new)
             await _round(session)
 

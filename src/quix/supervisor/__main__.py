@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
@@ -33,9 +32,6 @@ def main() -> int:
         _tell(Started("failed", str(error), error.code))
         return error.code
     _tell(Started("ready"))
-    # All that lives now stays: no collection touches it, so that a fork copies none of it.
-    gc.collect()
-    gc.freeze()
     supervisor.run()
     return Exit.OK
 

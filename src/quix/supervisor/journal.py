@@ -1,7 +1,7 @@
 """The runs that live, on disk: what a supervisor's successor finds its programs by.
 
-One small file a run. It is on the disk before the program is executed (`quix.supervisor.spawn`), so there is no moment
-at which a program runs that a successor would not know.
+One small file a run. It is on the disk before the program is executed, so there is no moment at which a program runs
+that a successor would not know. The pid is added afterwards; a successor that finds none looks for the run's mark.
 """
 
 from __future__ import annotations
@@ -33,17 +33,29 @@ class Journal:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def write(self, run: Run) -> None:
-        """Put a run on the disk, whole or not at all. Raises OSError where that fails."""
+    def plan(self, run: Run) -> None:
+        """Put a run that is about to start on the disk, whole or not at all. Raises OSError where that fails."""
+        self._write(run, sync=True)
+
+    def started(self, run: Run) -> None:
+        """Add what became known by the start. Raises OSError where that fails.
+
+        Not synced: a pid outlives a supervisor that is killed, and so does what it wrote; neither outlives the machine.
+        """
+        self._write(run, sync=False)
+
+    def _write(self, run: Run, *, sync: bool) -> None:
         name = run.id + _SUFFIX
         temporary = name + _UNFINISHED
         descriptor = self._open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as stream:
                 stream.write(_encode(run))
-                os.fsync(descriptor)
+                if sync:
+                    os.fsync(descriptor)
             os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
-            os.fsync(self._descriptor)
+            if sync:
+                os.fsync(self._descriptor)
         except BaseException:
             self._unlink(temporary)
             raise
@@ -57,7 +69,7 @@ class Journal:
         runs = []
         for name in sorted(os.listdir(self._descriptor)):  # noqa: PTH208 - a descriptor
             if name.endswith(_UNFINISHED):
-                self._unlink(name)  # its program was never executed
+                self._unlink(name)  # not whole; what it was to replace, if anything, is there
             elif not name.endswith(_ASIDE):
                 run = self._read(name)
                 if run is None:

@@ -53,13 +53,6 @@ class _PathBeneathAttr(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-# Made here, once, as everything a child between fork and exec uses (`quix.supervisor.kernel`).
-_NUMBER_RESTRICT: Final = ctypes.c_long(_RESTRICT_SELF)
-_NUMBER_ADD: Final = ctypes.c_long(_ADD_RULE)
-_NO_FLAGS: Final = ctypes.c_uint32(0)
-_RULE_KIND: Final = ctypes.c_int(_RULE_PATH_BENEATH)
-
-
 def abi() -> int:
     """Return the version of the kernel's Landlock, or 0 where it has none or it was turned off at boot."""
     version = syscall(
@@ -78,7 +71,7 @@ def has_scopes(version: int) -> bool:
     return version >= _SCOPE_ABI
 
 
-def ruleset(version: int, rules: Iterable[tuple[Path, int]]) -> int:
+def ruleset(version: int, rules: Iterable[tuple[Path | str, int]]) -> int:
     """Make a ruleset that allows `rules` (a path, and the rights on it and all below) and return its descriptor.
 
     A path that does not exist needs no rule. Rights that a path or this kernel's version does not know are left out.
@@ -101,19 +94,29 @@ def ruleset(version: int, rules: Iterable[tuple[Path, int]]) -> int:
     return descriptor
 
 
-def _allow(descriptor: int, path: Path, allowed: int) -> None:
+def _allow(descriptor: int, path: Path | str, allowed: int) -> None:
     try:
         target = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
         rule = _PathBeneathAttr(allowed, target)
-        checked(syscall(_NUMBER_ADD, ctypes.c_int(descriptor), _RULE_KIND, ctypes.byref(rule), _NO_FLAGS))
+        checked(
+            syscall(
+                ctypes.c_long(_ADD_RULE),
+                ctypes.c_int(descriptor),
+                ctypes.c_int(_RULE_PATH_BENEATH),
+                ctypes.byref(rule),
+                ctypes.c_uint32(0),
+            )
+        )
     finally:
         os.close(target)
 
 
 def restrict(descriptor: int) -> None:
-    """Hold this process to the ruleset, in a new domain. It must have called
-    `kernel.no_new_privileges` first, unless it is root."""
-    checked(syscall(_NUMBER_RESTRICT, ctypes.c_int(descriptor), _NO_FLAGS))
+    """Hold this thread to a ruleset, in a new domain; what it starts is held as well.
+
+    It must have called `kernel.no_new_privileges` first, unless it is root.
+    """
+    checked(syscall(ctypes.c_long(_RESTRICT_SELF), ctypes.c_int(descriptor), ctypes.c_uint32(0)))

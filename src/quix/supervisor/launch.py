@@ -17,13 +17,6 @@ from quix.supervisor.settings import SupervisorSettings
 _START_LIMIT: Final = 20.0
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ")
 
-# One heap that grows in large steps and may use huge pages (malloc(3) tunables): a fork then copies fewer page table
-# entries, which is most of what it costs. Where the C library knows no such setting, nothing happens.
-_LEAN: Final = {
-    "PYTHONMALLOC": "malloc",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=4194304",
-}
-
 
 async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
     """Start a supervisor, and wait until it has said what became of that; return its pid, too.
@@ -51,8 +44,9 @@ def _spawn(settings: SupervisorSettings, layout: Layout, output: int) -> int:
     environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "quix.supervisor", *settings.argv()],
-        environ | _LEAN,
+        # -P: no module is ever looked for in the folder it was started in, or in the programs'.
+        [sys.executable, "-P", "-m", "quix.supervisor", *settings.argv()],
+        environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),

@@ -1,6 +1,6 @@
 """The supervisor's log: one JSON object a line on stderr, which is `agent/supervisor.log`.
 
-The same shape as `quix.logs` gives; that one loads the whole of structlog and logging, which every fork would pay for.
+The same shape as `quix.logs` gives, without structlog and logging, which are half of what a supervisor weighs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One thread, one selector: who wants to know of which descriptor.
 
-Not asyncio: what it loads would triple what every fork has to copy.
+Not asyncio: there are a handful of descriptors and one connection, and a process that sits on every backend should be
+small.
 """
 
 from __future__ import annotations

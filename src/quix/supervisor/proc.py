@@ -6,11 +6,13 @@ Everything here is a look at something that moves: a process that ends while it 
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 from msgspec import Struct
 
 _STAT_BYTES: Final = 4096
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 GONE: Final = (FileNotFoundError, ProcessLookupError)
 """How a file of a process that has ended answers: ENOENT on opening, ESRCH on reading."""
@@ -89,6 +91,11 @@ def table() -> dict[int, Stat]:
     """Return every process that can be seen, by pid."""
     stats = (stat(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - in bulk
     return {entry.pid: entry for entry in stats if entry is not None}
+
+
+def now() -> int:
+    """Return the time since boot in clock ticks, on the clock of `Stat.start`."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)
 
 
 def boot_id() -> str:

@@ -6,12 +6,12 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from quix.supervisor import command, log, proc, signals, spawn, tree
+from quix.supervisor import command, log, proc, signals, tree
 from quix.supervisor.journal import Journal
 from quix.supervisor.layout import Layout
 from quix.supervisor.loop import READ, Loop
@@ -19,11 +19,8 @@ from quix.supervisor.marks import Marks
 from quix.supervisor.protocol import SignalMode
 from quix.supervisor.run import Run
 from quix.supervisor.sandbox import Sandbox
-from quix.supervisor.spawn import Gate, Plan, Streams
+from quix.supervisor.spawn import Plan, Streams, spawn
 from quix.wire.reasons import Reason, Refusal
-
-Outcome = Callable[[Run | Refusal], None]
-"""Is told how a start ended."""
 
 _SIGNALS: Final[dict[SignalMode, signal.Signals]] = {
     "SIGTERM": signal.SIGTERM,
@@ -40,19 +37,8 @@ class Living(Struct):
     adopted: bool
 
 
-class Starting(Struct):
-    """A program that has not been executed yet, as far as is known."""
-
-    run: Run
-    pidfd: int
-    gate: Gate
-    plan: Plan
-    outcome: Outcome
-    ended: bool = False
-
-
 class Runs:
-    """All programs of one supervisor; every method is quick but for `signal`, which may take two seconds."""
+    """All programs of one supervisor; every method is quick but for `signal`, which may take three seconds."""
 
     def __init__(self, layout: Layout, sandbox: Sandbox, max_programs: int, loop: Loop) -> None:
         self._layout = layout
@@ -63,89 +49,70 @@ class Runs:
         self._marks = Marks()
         self._boot_id = proc.boot_id()
         self._living: dict[int, Living] = {}
-        self._starting: dict[int, Starting] = {}
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._streams = Streams(stdin=null, stdout=null, stderr=null)
 
     def __len__(self) -> int:
-        return len(self._living) + len(self._starting)
+        return len(self._living)
 
     # -- starting -------------------------------------------------------------------------------
 
-    def start(self, cmd: list[str], title: str, outcome: Outcome) -> None:
-        """Start a program; `outcome` is called once, when it is executed or why it is not.
+    def start(self, cmd: list[str], title: str) -> Run:
+        """Start a program; return its run once it has been executed.
 
         Raises:
-            Refusal: it was not even tried.
+            Refusal: it was not executed.
         """
         argv = command.encode(cmd)
         if len(self) >= self._max_programs:
             raise Refusal(Reason.LIMIT_REACHED, f"{self._max_programs} programs run already (max_programs)")
         self._sandbox.check()
         executable = command.resolve(argv[0])
-        mark = self._mark()
-        run_id = os.urandom(16).hex()
+        run = self._plan(cmd, title)
         plan = Plan(
             executable=executable,
             argv=argv,
-            env=self._environment(run_id),
+            env=self._environment(run.id),
             folder=str(self._layout.data),
             streams=self._streams,
-            groups=[mark] if mark else [],
-            lacks_tmp=not (self._layout.data / "tmp").exists(),
+            groups=[run.mark] if run.mark else [],
         )
-        pid, gate = self._fork(plan)
         try:
-            self._release(pid, gate, plan, cmd, title, run_id, mark, outcome)
-        except OSError as error:
-            gate.close()
-            self._journal.remove(run_id)
-            raise Refusal(Reason.SPAWN_FAILED, f"its start could not be recorded: {error}") from error
+            pid = spawn(plan, self._sandbox)
+        except BaseException:
+            self._journal.remove(run.id)
+            raise
+        return self._started(run, pid)
 
-    def _release(
-        self, pid: int, gate: Gate, plan: Plan, cmd: list[str], title: str, run_id: str, mark: int, outcome: Outcome
-    ) -> None:
-        """Put the run on the disk, and only then let the child execute."""
-        child = proc.stat(pid)
-        if child is None:  # cannot be: it is a child that nobody has waited for
-            raise ProcessLookupError(pid)
+    def _plan(self, cmd: list[str], title: str) -> Run:
+        """Put the run on the disk: from here on, a successor will look for its program."""
         run = Run(
-            id=run_id,
+            id=os.urandom(16).hex(),
             cmd=cmd,
-            pid=pid,
-            start=child.start,
+            pid=0,
+            start=proc.now(),
             boot_id=self._boot_id,
             title=title,
             started_at=time.time(),
-            mark=mark,
+            mark=self._mark(),
         )
-        self._journal.write(run)
-        self._starting[pid] = Starting(run, os.pidfd_open(pid), gate, plan, outcome)
-        self._loop.watch(gate, READ, lambda _events: self._started(pid))
-        gate.open()
-
-    def _fork(self, plan: Plan) -> tuple[int, Gate]:
         try:
-            rules = self._sandbox.rules()
+            self._journal.plan(run)
         except OSError as error:
-            raise Refusal(Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the rules: {error.strerror}") from error
-        try:
-            return spawn.start(plan, self._sandbox, rules)
-        finally:
-            if rules is not None:
-                os.close(rules)
+            raise Refusal(Reason.SPAWN_FAILED, f"its start could not be recorded: {error}") from error
+        return run
 
-    def _started(self, pid: int) -> None:
-        starting = self._starting.pop(pid)
-        self._loop.forget(starting.gate)
-        refusal = starting.gate.outcome(starting.plan)
-        starting.gate.close()
-        if refusal is not None or starting.ended:
-            self._journal.remove(starting.run.id)
-            os.close(starting.pidfd)
-        else:
-            self._living[pid] = Living(starting.run, starting.pidfd, adopted=False)
-        starting.outcome(starting.run if refusal is None else refusal)
+    def _started(self, planned: Run, pid: int) -> Run:
+        # A child stays, as a zombie at least, until it is waited for; so the pid is its own, and is found.
+        pidfd = os.pidfd_open(pid)
+        program = proc.stat(pid)
+        run = msgspec.structs.replace(planned, pid=pid, start=program.start if program is not None else planned.start)
+        self._living[pid] = Living(run, pidfd, adopted=False)
+        try:
+            self._journal.started(run)
+        except OSError as error:  # the plan is there, and finds it
+            log.event("warning", "a program's pid could not be recorded", pid=pid, error=str(error))
+        return run
 
     def _mark(self) -> int:
         if not self._sandbox.account.switches:
@@ -169,7 +136,7 @@ class Runs:
 
     def adopt(self) -> None:
         """Find the programs that an earlier supervisor started and that still run; forget those that have ended."""
-        for run in self._journal.read_all():
+        for run in map(self._complete, self._journal.read_all()):
             pidfd = self._find(run)
             if pidfd is None:
                 self._journal.remove(run.id)
@@ -179,8 +146,19 @@ class Runs:
         if self._living:
             log.event("info", "adopted programs that run", pids=sorted(self._living))
 
+    def _complete(self, run: Run) -> Run:
+        """Return the run with its program's pid, where the last supervisor was killed before it wrote that down."""
+        if run.pid or run.boot_id != self._boot_id:
+            return run
+        program = tree.find_program(run, proc.table())
+        if program is None:
+            return run
+        run = msgspec.structs.replace(run, pid=program.pid, start=program.start)
+        self._journal.started(run)
+        return run
+
     def _find(self, run: Run) -> int | None:
-        if run.boot_id != self._boot_id or run.pid in self._living:
+        if not run.pid or run.boot_id != self._boot_id or run.pid in self._living:
             return None
         try:
             pidfd = os.pidfd_open(run.pid)
@@ -209,9 +187,7 @@ class Runs:
                 return
             if pid == 0:
                 return
-            if pid in self._starting:
-                self._starting[pid].ended = True
-            elif pid in self._living:
+            if pid in self._living:
                 self._ended(pid)
 
     def _ended(self, pid: int) -> None:

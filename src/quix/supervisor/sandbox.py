@@ -34,7 +34,7 @@ class Description(Struct, frozen=True):
 
 
 class Sandbox:
-    """The sandbox of one supervisor. `enter` is called between fork and exec; all else is called before.
+    """The sandbox of one supervisor. Threads enter it; the supervisor itself stays outside.
 
     Attributes:
         account: whose rights programs get.
@@ -60,28 +60,37 @@ class Sandbox:
                 Reason.SANDBOX_UNAVAILABLE,
                 "only root can give programs a uid of their own; start the agent as root, or with --sandbox=landlock",
             )
+        if self.account.switches and not kernel.can_switch_thread():
+            raise Refusal(
+                Reason.SANDBOX_UNAVAILABLE,
+                f"how to change user on {os.uname().machine} is not known; start the agent as the programs' user",
+            )
 
-    def rules(self) -> int | None:
-        """Return a new Landlock ruleset's descriptor, or None where none is used.
+    def enter(self, groups: list[int]) -> None:
+        """Give up everything that this thread has beyond the sandbox, for itself and for all it will start.
 
-        Made anew for each program: a rule is tied to the file itself, and the likes of /etc/resolv.conf are replaced
-        by new files while a machine runs.
+        Args:
+            groups: the supplementary groups to keep, where programs have an account of their own.
+
+        Raises:
+            OSError: the kernel refused.
         """
-        if self._mode != "landlock":
-            return None
-        return landlock.ruleset(self._abi, _rules(self._layout.data, landlock.rights(self._abi)))
-
-    def enter(self, rules: int | None, groups: list[int]) -> None:
-        """Give up everything this process has beyond the sandbox. Raises OSError where the kernel refuses."""
         if self._mode == "none":
             return
+        # A ruleset made anew each time: a rule is tied to the file itself, and the likes of /etc/resolv.conf are
+        # replaced by new files while a machine runs.
+        rules = self._ruleset()
         kernel.no_new_privileges()
         if rules is not None:
             landlock.restrict(rules)
+            os.close(rules)
         if self.account.switches:
-            os.setgroups(groups)
-            os.setresgid(self.account.gid, self.account.gid, self.account.gid)
-            os.setresuid(self.account.uid, self.account.uid, self.account.uid)
+            kernel.switch_thread(self.account.uid, self.account.gid, groups)
+
+    def _ruleset(self) -> int | None:
+        if self._mode != "landlock":
+            return None
+        return landlock.ruleset(self._abi, _rules(self._layout.data, landlock.rights(self._abi)))
 
     def describe(self) -> Description:
         """Say what is held and what is not."""
@@ -107,11 +116,11 @@ class Sandbox:
         return Description([text for held, text in facts if held], [text for held, text in facts if not held])
 
 
-def _rules(data: Path, everything: int) -> list[tuple[Path, int]]:
+def _rules(data: Path, everything: int) -> list[tuple[Path | str, int]]:
     device = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
     return [
-        *((Path(name), EXECUTE | READ_FILE | READ_DIR) for name in _PROGRAMS),
-        *((Path(name), READ_FILE) for name in _FILES),
-        *((Path(name), device) for name in _DEVICES),
+        *((name, EXECUTE | READ_FILE | READ_DIR) for name in _PROGRAMS),
+        *((name, READ_FILE) for name in _FILES),
+        *((name, device) for name in _DEVICES),
         (data, everything),
     ]

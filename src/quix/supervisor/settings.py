@@ -43,7 +43,7 @@ class SupervisorSettings(Struct, frozen=True, kw_only=True):
 def parse(arguments: Sequence[str]) -> SupervisorSettings:
     """Read the supervisor's command line.
 
-    getopt and not Typer, since every module that is loaded makes each fork dearer.
+    getopt and not Typer: nobody types it, and it should be up at once.
 
     Raises:
         QuixError: the command line is wrong.

@@ -1,17 +1,17 @@
-"""From a plan to a program: fork, sandbox, exec.
+"""From a plan to a program: a thread puts the sandbox on, and posix_spawn does the rest.
 
-        parent                                    child
-    fork ---------------------------------------> own session, streams, folder, sandbox
-    journal on disk                               |
-    open the gate  -----------------------------> exec
-    <--------- end of file (executed), or what failed
+In Linux, credentials, Landlock domains and no_new_privs belong to a thread, not to a process (credentials(7),
+landlock(7), prctl(2)). So a thread that lives for one start gives up everything that the
+program must not have; what it then spawns inherits that, and the rest of the supervisor keeps what it had. That spares
+the fork: a child made by fork first copies the page tables and then each page that it touches, and from Python that
+costs more than all the rest. posix_spawn copies nothing (clone(2), CLONE_VFORK).
 
-The child executes only once the gate opens, and the gate opens only once the run is on disk. Where the supervisor dies
-in between, the gate closes and the child ends. Nothing here waits: the parent learns of the exec by watching the gate.
-
-The child does little in Python, since all memory that it touches must be copied for it. That is why the supervisor's own
-state is one to inherit: no signal is ignored or has a handler (`quix.supervisor.supervisor`), the umask is the usual one,
-no core file is written.
+Until the exec, that thread and its child share the supervisor's memory while they bear the programs' uid. What other
+programs of that uid could do to them in this moment, they are denied: the saved uid stays root's, so nobody may trace
+them or set their limits (ptrace(2), prlimit(2): all three uids must be the caller's), and the Landlock domain keeps
+signals out where the kernel knows how to (`Sandbox.describe` says where it does not). The exec itself ends all of it:
+it copies the effective uid to the saved one and leaves a process without root uid no capability (execve(2),
+capabilities(7)).
 """
 
 from __future__ import annotations
@@ -19,20 +19,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
-from typing import Final, NoReturn
+import threading
+from typing import Final
 
 from msgspec import Struct
 
-from quix.supervisor import command, kernel
+from quix.supervisor import command
 from quix.supervisor.sandbox import Sandbox
 from quix.wire.reasons import Reason, Refusal
 
-_GO: Final = b"g"
-_SETUP, _SANDBOX, _EXEC = "setup", "sandbox", "exec"
-_NOT_EXECUTED: Final = 127
-
-_OPEN_MAX: Final = os.sysconf("SC_OPEN_MAX")
+_SCARCE: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 
 class Streams(Struct, frozen=True):
@@ -44,12 +40,11 @@ class Streams(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """All that exec needs, found out before the fork.
+    """All that exec needs.
 
     Attributes:
         executable: a path; a relative one is looked up in `folder`.
         groups: the program's supplementary groups, where it has an account of its own.
-        lacks_tmp: whether `folder` has no `tmp` yet.
     """
 
     executable: bytes
@@ -58,119 +53,84 @@ class Plan(Struct, frozen=True, kw_only=True):
     folder: str
     streams: Streams
     groups: list[int]
-    lacks_tmp: bool
 
 
-class Gate:
-    """The parent's end of a start that is under way; readable once its outcome is known."""
+def spawn(plan: Plan, sandbox: Sandbox) -> int:
+    """Execute a program in a session of its own; return its pid once it has been executed.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def fileno(self) -> int:
-        return self._connection.fileno()
-
-    def open(self) -> None:
-        """Let the child execute. Where it is dead already, `outcome` tells."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send(_GO)
-
-    def outcome(self, plan: Plan) -> Refusal | None:
-        """Return why the program was not executed, or None where it was. Call it once, when readable."""
-        try:
-            report = self._connection.recv(100).decode()
-        except ConnectionResetError:  # ended before it read what `open` sent
-            return Refusal(Reason.SPAWN_FAILED, "it was ended before it was executed")
-        if not report:
-            return None
-        stage, number, exists = report.split()
-        return _refusal(stage, int(number), plan, exists=exists == "True")
-
-    def close(self) -> None:
-        """Forget the start; a child that still waits at the gate ends without having executed anything."""
-        self._connection.close()
-
-
-def start(plan: Plan, sandbox: Sandbox, rules: int | None) -> tuple[int, Gate]:
-    """Fork a child that prepares itself and waits at the gate; return its pid and the gate.
+    The working folder of the whole supervisor becomes the program's. Nothing else is inherited but the three streams:
+    every descriptor of the supervisor is closed on exec (PEP 446), and none of its signals is ignored.
 
     Raises:
-        Refusal: LIMIT_REACHED or SPAWN_FAILED where there can be no further process.
+        Refusal: it was not executed, and there is no process.
     """
+    start = _Start(plan, sandbox)
+    thread = threading.Thread(target=start.run, name="quix-spawn")
     try:
-        ours, theirs = socket.socketpair()
+        os.chdir(plan.folder)
     except OSError as error:
-        raise fork_refusal(error) from error
+        raise Refusal(Reason.SPAWN_FAILED, f"{plan.folder}: {error.strerror}") from error
     try:
-        pid = os.fork()
-        if pid == 0:
-            _become(plan, sandbox, rules, theirs.fileno())
-    except OSError as error:
-        ours.close()
-        raise fork_refusal(error) from error
-    finally:
-        theirs.close()
-    return pid, Gate(ours)
+        thread.start()
+    except RuntimeError as error:  # what threading makes of EAGAIN
+        raise Refusal(Reason.LIMIT_REACHED, "the system allows no further process") from error
+    thread.join()
+    if isinstance(start.outcome, int):
+        return start.outcome
+    raise start.outcome
 
 
-def _become(plan: Plan, sandbox: Sandbox, rules: int | None, gate: int) -> NoReturn:
-    """Turn this process into the program, or report what failed; in the child."""
-    stage = _SETUP
-    try:
-        _leave_supervisor(plan)
-        stage = _SANDBOX
-        sandbox.enter(rules, plan.groups)
-        if plan.lacks_tmp:
-            _make_tmp()
-        if os.read(gate, 1) == _GO:
-            os.closerange(3, gate)
-            os.closerange(gate + 1, _OPEN_MAX)
-            stage = _EXEC
-            os.execve(plan.executable, plan.argv, plan.env)  # noqa: S606 - no shell is the point
-    except OSError as error:
-        os.write(gate, f"{stage} {error.errno} {stage != _EXEC or _exists(plan.executable)}".encode())
-    except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a second supervisor
-        os.write(gate, f"{stage} {errno.EINVAL} True".encode())
-    finally:
-        os._exit(_NOT_EXECUTED)
+class _Start:
+    """One start; `outcome` is the pid, or what was raised instead."""
 
+    def __init__(self, plan: Plan, sandbox: Sandbox) -> None:
+        self._plan = plan
+        self._sandbox = sandbox
+        self.outcome: int | BaseException = Refusal(Reason.SPAWN_FAILED)
 
-def _leave_supervisor(plan: Plan) -> None:
-    kernel.unblock_signals()
-    os.setsid()
-    os.chdir(plan.folder)
-    os.dup2(plan.streams.stdin, 0)
-    os.dup2(plan.streams.stdout, 1)
-    os.dup2(plan.streams.stderr, 2)
+    def run(self) -> None:
+        """What the thread does; it is of no further use then."""
+        try:
+            self._enter_sandbox()
+            self.outcome = self._execute()
+        except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits for the thread
+            self.outcome = error
 
+    def _enter_sandbox(self) -> None:
+        try:
+            self._sandbox.enter(self._plan.groups)
+        except OSError as error:
+            raise Refusal(
+                Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the sandbox: {error.strerror}; see --sandbox"
+            ) from error
+        # With the program's own rights, so that no link that a program left leads ours astray. A program can do
+        # without, so a full disk is no reason not to start it.
+        with contextlib.suppress(OSError):
+            os.mkdir("tmp", 0o700)  # noqa: PTH102
 
-def _make_tmp() -> None:
-    """Make the folder for temporary files, with the program's own rights: no link that a program left leads ours astray.
-
-    A program can do without, so a full disk is no reason not to start it.
-    """
-    with contextlib.suppress(OSError):
-        os.mkdir("tmp", 0o700)  # noqa: PTH102 - nothing may be loaded here
-
-
-def _exists(path: bytes) -> bool:
-    try:
-        os.stat(path)  # noqa: PTH116 - nothing may be loaded here
-    except OSError:
-        return False
-    return True
-
-
-def _refusal(stage: str, number: int, plan: Plan, *, exists: bool) -> Refusal:
-    if stage == _EXEC:
-        return command.exec_refusal(number, plan.argv[0], exists=exists)
-    if stage == _SANDBOX:
-        return Refusal(Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the sandbox: {os.strerror(number)}")
-    return Refusal(Reason.SPAWN_FAILED, f"{plan.folder}: {os.strerror(number)}")
-
-
-def fork_refusal(error: OSError) -> Refusal:
-    """Return what it means that there is no further process or descriptor to be had."""
-    if error.errno in (errno.EAGAIN, errno.EMFILE, errno.ENFILE):
-        return Refusal(Reason.LIMIT_REACHED, f"the system allows no further process: {error.strerror}")
-    return Refusal(Reason.SPAWN_FAILED, f"no new process: {error.strerror}")
+    def _execute(self) -> int:
+        plan, streams = self._plan, self._plan.streams
+        try:
+            return os.posix_spawn(
+                plan.executable,
+                plan.argv,
+                plan.env,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, streams.stdin, 0),
+                    (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
+                    (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
+        except OSError as error:
+            if error.errno in _SCARCE:
+                raise Refusal(
+                    Reason.LIMIT_REACHED, f"the system allows no further process: {error.strerror}"
+                ) from error
+            # Asked here, with the program's rights, where the answer tells nothing that a program could not find out.
+            raise command.exec_refusal(
+                error.errno or 0,
+                plan.argv[0],
+                exists=os.path.exists(plan.executable),  # noqa: PTH110
+            ) from error

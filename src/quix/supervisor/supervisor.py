@@ -17,7 +17,6 @@ from quix.supervisor.layout import Layout
 from quix.supervisor.listener import Connection, Listener
 from quix.supervisor.loop import READ, Loop
 from quix.supervisor.protocol import Call, Hello, ListRuns, Retire, Signal, Spawn, Welcome
-from quix.supervisor.run import Run
 from quix.supervisor.runs import Runs
 from quix.supervisor.sandbox import Sandbox
 from quix.supervisor.settings import SupervisorSettings
@@ -134,7 +133,7 @@ class Supervisor:
         elif not connection.is_greeted:
             raise Refusal(Reason.NOT_AUTHENTICATED, "the key must be shown first")
         elif isinstance(ask, Spawn):
-            self._runs.start(ask.cmd, ask.title, lambda outcome: self._spawned(connection, call, outcome))
+            self._reply(connection, call, self._runs.start(ask.cmd, ask.title))
         elif isinstance(ask, ListRuns):
             self._reply(connection, call, self._runs.list())
         elif isinstance(ask, Signal):
@@ -151,13 +150,6 @@ class Supervisor:
         return Welcome(
             pid=os.getpid(), matches=hello.identity == self._settings.identity, sandbox=self._sandbox.describe()
         )
-
-    @staticmethod
-    def _spawned(connection: Connection, call: Call, outcome: Run | Refusal) -> None:
-        if isinstance(outcome, Refusal):
-            connection.send(protocol.encode_refusal(call.id, outcome))
-        else:
-            Supervisor._reply(connection, call, outcome)
 
     @staticmethod
     def _reply(connection: Connection, call: Call, answer: Any) -> None:

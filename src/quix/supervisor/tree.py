@@ -47,6 +47,12 @@ def forest(runs: Iterable[Run], table: Mapping[int, Stat]) -> dict[str, list[Sta
     return {run.id: [entry for entry in growing.found[run.id] if not entry.is_dead] for run in runs}
 
 
+def find_program(run: Run, table: Mapping[int, Stat]) -> Stat | None:
+    """Return the program of a run whose pid is not known: the oldest that leads a session and bears the run's mark."""
+    leaders = [entry for entry, _ in _marked([run], table, {}) if entry.session == entry.pid]
+    return min(leaders, key=lambda entry: entry.start, default=None)
+
+
 class _Forest:
     """Who belongs to which run, as far as it has been found out."""
 
