@@ -1,5 +1,25 @@
-"""Names that are used by others than our own code: frameworks call them, or peers read them."""
+"""Names that nothing in this tree uses: frameworks call them, the protocol has them, or people look at them."""
 
-revision  # noqa: B018, F821 - Alembic
-down_revision  # noqa: B018, F821 - Alembic
-upgrade  # noqa: B018, F821 - Alembic
+# ruff: noqa: B018, F821
+revision  # Alembic
+down_revision  # Alembic
+upgrade  # Alembic
+should_exit  # uvicorn
+capture_signals  # uvicorn
+openapi  # prometheus_client: its module is chosen by this name
+isolation_level  # sqlite3
+_value_  # enum
+_options  # Typer
+passwd  # Typer
+trace  # the signature of __exit__
+Owner  # a bound of a type variable, named before it is defined
+on_ws_connected  # picows
+on_ws_frame  # picows
+on_ws_disconnected  # picows
+pause_writing  # picows
+resume_writing  # picows
+interface  # a setting that is read by the VPN device
+arch  # facts, shown by whoever asks REST
+agent_version  # facts, shown by whoever asks REST
+unmatched  # counted for whoever debugs a peer
+POLICY_DENIED  # a reason of the protocol that other agents use

@@ -17,7 +17,8 @@ _SECRET_KEYS = frozenset({"password", "token", "auth", "private_key", "conf_data
 def setup(log_format: LogFormat = "console", level: LogLevel = "info") -> None:
     """Configure logging of the whole process, that of libraries included."""
     number = getattr(logging, level.upper())
-    logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(levelname)s %(name)s: %(message)s")
+    threshold = max(number, logging.WARNING)
+    logging.basicConfig(stream=sys.stderr, level=threshold, format="%(levelname)s %(name)s: %(message)s")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -41,7 +42,8 @@ def _renderers(log_format: LogFormat) -> list[Any]:
     # Plain tracebacks in both: structlog's other ones print local variables, and those may be passwords.
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
 
 
 def _redact(_logger: Any, _method: str, event: Any) -> Any:

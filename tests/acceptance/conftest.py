@@ -1,19 +1,80 @@
-"""A site of its own for each test, and the logs of its processes where the test fails."""
+"""A house for each test, or one with a server and an agent that many tests look at and none disturbs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.processes import Site, site
+from acceptance.house import USERS, House, Program, Rest, Server
+from harness.server import PASSWORD
+
+
+@pytest.fixture(scope="session")
+def users() -> Iterator[Path]:
+    """The data folder of a server that has never run, with every user in it."""
+    maker = House()
+    folder = Path(tempfile.mkdtemp(prefix="quix-acceptance-"))
+    try:
+        for name, role in USERS.items():
+            args = ["user", "add", name, "--role", role, "--password-stdin", "--data-dir", str(folder / "server")]
+            done = maker.quix(*args, stdin=PASSWORD + "\n")
+            assert done.returncode == 0, done.stderr
+        yield folder / "server"
+    finally:
+        maker.close()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    with site(tmp_path) as made:
-        yield made
-        for log in sorted(tmp_path.glob("*.log")):
-            # pytest shows this only where the test fails.
-            print(f"--- {log.name}\n{log.read_text()}")
+def house(users: Path) -> Iterator[House]:
+    """A house that is empty but for the users."""
+    house = House(users)
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="session")
+def common(users: Path) -> Iterator[House]:
+    """The house of `shared`, `machine` and `rest`."""
+    house = House(users)
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="session")
+def shared(common: House) -> Server:
+    """A server that many tests use: none may stop it, fail at passwords again and again, or count on being alone."""
+    return common.server(max_in_progress="64")
+
+
+@pytest.fixture(scope="session")
+def rest(shared: Server) -> Rest:
+    """REST of the shared server, as its admin."""
+    return shared.rest()
+
+
+@pytest.fixture(scope="session")
+def machine(common: House, shared: Server, rest: Rest) -> str:
+    """The id of a backend at the shared server: a real agent, which nobody stops."""
+    agent: Program = common.agent(shared.url, name="machine", username="op")
+    agent.wait_for("enrolled")
+    ids: list[str] = [backend["id"] for backend in rest.backends() if backend["enrolled_by"] == "op"]
+    return ids[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
+    """Show the logs of every process where a test failed."""
+    report: pytest.TestReport = yield
+    houses = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, House)]
+    if report.failed and call.when == "call":
+        for house in houses:
+            report.sections.extend((f"log of {name}", text[-8000:]) for name, text in house.logs())
+    return report

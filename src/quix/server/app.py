@@ -26,6 +26,7 @@ from quix.server.accounts import Accounts
 from quix.server.control import Control
 from quix.server.fleet import Fleet
 from quix.server.gate import Gate
+from quix.server.housekeeping import keep_house
 from quix.server.metrics import Metrics
 from quix.server.presence import Presence
 from quix.server.programs import Programs
@@ -92,7 +93,7 @@ async def _serving(settings: ServerSettings, store: Store, accounts: Accounts) -
         auth_timeout=settings.auth_timeout,
         token_validity=settings.token_validity,
     )
-    async with _background(presence.run()):
+    async with _background(presence.run()), _background(keep_house(store)):
         async with _listening(settings, gate, _router(control, gate), metrics):
             yield control
         await presence.flush()

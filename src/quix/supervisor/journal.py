@@ -6,6 +6,7 @@ that a successor would not know. The pid is added afterwards; a successor that f
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,6 @@ from quix.supervisor import log
 from quix.supervisor.run import Run
 
 _SUFFIX: Final = ".json"
-_UNFINISHED: Final = ".new"
 _ASIDE: Final = ".bad"
 
 _encode = msgspec.json.Encoder().encode
@@ -34,31 +34,33 @@ class Journal:
         os.close(self._descriptor)
 
     def plan(self, run: Run) -> None:
-        """Put a run that is about to start on the disk, whole or not at all. Raises OSError where that fails."""
-        self._write(run, sync=True)
+        """Put a run that is about to start on the disk. Raises OSError where that fails."""
+        name = run.id + _SUFFIX
+        try:
+            self._write(name, os.O_CREAT | os.O_EXCL, run, sync=True)
+            os.fsync(self._descriptor)
+        except BaseException:
+            self._unlink(name)
+            raise
 
     def started(self, run: Run) -> None:
-        """Add what became known by the start. Raises OSError where that fails.
+        """Write over a plan what became known by the start. Raises OSError where that fails.
 
-        Not synced: a pid outlives a supervisor that is killed, and so does what it wrote; neither outlives the machine.
+        In place and not synced: a pid outlives a supervisor that is killed, and so does what was written in one call;
+        neither outlives the machine. It is never shorter than the plan, whose pid is one digit.
         """
-        self._write(run, sync=False)
+        self._write(run.id + _SUFFIX, 0, run, sync=False)
 
-    def _write(self, run: Run, *, sync: bool) -> None:
-        name = run.id + _SUFFIX
-        temporary = name + _UNFINISHED
-        descriptor = self._open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    def _write(self, name: str, flags: int, run: Run, *, sync: bool) -> None:
+        descriptor = self._open(name, os.O_WRONLY | flags)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as stream:
-                stream.write(_encode(run))
-                if sync:
-                    os.fsync(descriptor)
-            os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+            data = _encode(run)
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if sync:
-                os.fsync(self._descriptor)
-        except BaseException:
-            self._unlink(temporary)
-            raise
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def remove(self, run_id: str) -> None:
         """Forget a run. Not synced: after a power cut no program lives, and the boot id says so."""
@@ -68,9 +70,7 @@ class Journal:
         """Return every run on disk. A file that is no run's is renamed to `.bad` and logged; never raises for one."""
         runs = []
         for name in sorted(os.listdir(self._descriptor)):  # noqa: PTH208 - a descriptor
-            if name.endswith(_UNFINISHED):
-                self._unlink(name)  # not whole; what it was to replace, if anything, is there
-            elif not name.endswith(_ASIDE):
+            if not name.endswith(_ASIDE):
                 run = self._read(name)
                 if run is None:
                     self._set_aside(name)

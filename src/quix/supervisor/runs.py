@@ -11,11 +11,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from quix.supervisor import command, log, proc, signals, tree
+from quix.supervisor import command, log, marks, proc, signals, tree
 from quix.supervisor.journal import Journal
 from quix.supervisor.layout import Layout
 from quix.supervisor.loop import READ, Loop
-from quix.supervisor.marks import Marks
 from quix.supervisor.protocol import SignalMode
 from quix.supervisor.run import Run
 from quix.supervisor.sandbox import Sandbox
@@ -46,7 +45,6 @@ class Runs:
         self._max_programs = max_programs
         self._loop = loop
         self._journal = Journal(layout.runs)
-        self._marks = Marks()
         self._boot_id = proc.boot_id()
         self._living: dict[int, Living] = {}
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -68,7 +66,15 @@ class Runs:
             raise Refusal(Reason.LIMIT_REACHED, f"{self._max_programs} programs run already (max_programs)")
         self._sandbox.check()
         executable = command.resolve(argv[0])
-        run = self._plan(cmd, title)
+        reserve = self._reserve()
+        try:
+            run = self._plan(cmd, title)
+            pid = self._spawn(run, executable, argv)
+        finally:
+            os.close(reserve)
+        return self._started(run, pid)
+
+    def _spawn(self, run: Run, executable: bytes, argv: list[bytes]) -> int:
         plan = Plan(
             executable=executable,
             argv=argv,
@@ -78,23 +84,30 @@ class Runs:
             groups=[run.mark] if run.mark else [],
         )
         try:
-            pid = spawn(plan, self._sandbox)
+            return spawn(plan, self._sandbox)
         except BaseException:
             self._journal.remove(run.id)
             raise
-        return self._started(run, pid)
+
+    def _reserve(self) -> int:
+        """Hold a descriptor for the pidfd: that none is left should show before the program runs, not after."""
+        try:
+            return os.dup(self._streams.stdin)
+        except OSError as error:
+            raise Refusal(Reason.LIMIT_REACHED, "the supervisor has as many files open as it may") from error
 
     def _plan(self, cmd: list[str], title: str) -> Run:
         """Put the run on the disk: from here on, a successor will look for its program."""
+        run_id = os.urandom(16).hex()
         run = Run(
-            id=os.urandom(16).hex(),
+            id=run_id,
             cmd=cmd,
             pid=0,
             start=proc.now(),
             boot_id=self._boot_id,
             title=title,
             started_at=time.time(),
-            mark=self._mark(),
+            mark=marks.mark(run_id) if self._sandbox.has_marks else 0,
         )
         try:
             self._journal.plan(run)
@@ -113,14 +126,6 @@ class Runs:
         except OSError as error:  # the plan is there, and finds it
             log.event("warning", "a program's pid could not be recorded", pid=pid, error=str(error))
         return run
-
-    def _mark(self) -> int:
-        if not self._sandbox.account.switches:
-            return 0
-        mark = self._marks.take()
-        if mark is None:
-            raise Refusal(Reason.LIMIT_REACHED, "processes of too many programs that have ended still run")
-        return mark
 
     def _environment(self, run_id: str) -> dict[str, str]:
         data = self._layout.data

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from quix.supervisor import kernel, landlock
+from quix.supervisor import kernel, landlock, marks
 from quix.supervisor.account import Account, resolve
 from quix.supervisor.landlock import EXECUTE, IOCTL_DEV, READ_DIR, READ_FILE, TRUNCATE, WRITE_FILE
 from quix.supervisor.layout import Layout
@@ -38,6 +38,7 @@ class Sandbox:
 
     Attributes:
         account: whose rights programs get.
+        has_marks: whether each run can have a group of its own (`quix.supervisor.marks`).
     """
 
     def __init__(self, settings: SupervisorSettings) -> None:
@@ -46,6 +47,7 @@ class Sandbox:
         self._layout = Layout(settings.data_dir)
         self._abi = landlock.abi() if settings.sandbox == "landlock" else 0
         self.account: Account = resolve(settings.program_user, own=settings.sandbox != "none")
+        self.has_marks = self.account.switches and marks.are_available()
 
     def check(self) -> None:
         """Raise Refusal(SANDBOX_UNAVAILABLE) where this machine cannot do what was asked for."""
@@ -109,6 +111,7 @@ class Sandbox:
                 landlock.has_scopes(self._abi),
                 "programs cannot send signals out, nor reach abstract Unix sockets outside",
             ),
+            (self.has_marks, "whatever a program leaves behind is found and ended with it, even if it hides"),
             (self._layout.obstacle(self.account) is None, "programs can walk to their data folder by its full path"),
         ]
         # Landlock up to version 8 does not look at connect(2) on a socket that has a name in the file system.

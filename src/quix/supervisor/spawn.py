@@ -1,10 +1,10 @@
 """From a plan to a program: a thread puts the sandbox on, and posix_spawn does the rest.
 
 In Linux, credentials, Landlock domains and no_new_privs belong to a thread, not to a process (credentials(7),
-landlock(7), prctl(2)). So a thread that lives for one start gives up everything that the
-program must not have; what it then spawns inherits that, and the rest of the supervisor keeps what it had. That spares
-the fork: a child made by fork first copies the page tables and then each page that it touches, and from Python that
-costs more than all the rest. posix_spawn copies nothing (clone(2), CLONE_VFORK).
+landlock(7), prctl(2)). So a thread that lives for one start gives up everything that the program must not have; what it
+then spawns inherits that, and the rest of the supervisor keeps what it had. That spares the fork: a child made by fork
+first copies the page tables and then each page that it touches, and from Python that costs more than all the rest.
+posix_spawn copies nothing (clone(2), CLONE_VFORK).
 
 Until the exec, that thread and its child share the supervisor's memory while they bear the programs' uid. What other
 programs of that uid could do to them in this moment, they are denied: the saved uid stays root's, so nobody may trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from _operator import _compare_digest  # what hmac.compare_digest is; hmac itself loads OpenSSL
 from typing import Any, Final
 
@@ -91,7 +92,7 @@ class Supervisor:
 
     def _watch_signals(self) -> None:
         """Read signals from a descriptor. All keep their default action, which is what programs inherit; those that
-        must not act here are blocked, and a child only has to unblock them."""
+        must not act here are blocked instead."""
         signal.pthread_sigmask(signal.SIG_SETMASK, {*_WATCHED, *_HARMLESS})
         for number in signal.valid_signals():
             if signal.getsignal(number) not in (signal.SIG_DFL, None):
@@ -125,6 +126,9 @@ class Supervisor:
             self._answer(connection, call)
         except Refusal as refusal:
             connection.send(protocol.encode_refusal(call.id, refusal))
+        except Exception as error:  # noqa: BLE001 - a fault in one answer should cost that answer, and be seen
+            log.event("error", "a call failed", error=repr(error), trace=traceback.format_exc())
+            connection.send(protocol.encode_refusal(call.id, Refusal(Reason.INTERNAL_ERROR)))
 
     def _answer(self, connection: Connection, call: Call) -> None:
         ask = call.ask

@@ -14,8 +14,9 @@ decides what it is (a future, a callback, a name in a test).
 
               authenticate received            accept()
     OPEN ------------------------> CHECKING --------------> ACCEPTED
-      ^                                |
-      +------------- refuse() ---------+
+     |^                                |                       ^
+     |+------------- refuse() ---------+                       |
+     +---------- our own authenticate is answered -------------+
 """
 
 from __future__ import annotations

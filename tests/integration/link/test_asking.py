@@ -123,7 +123,7 @@ async def test_an_answer_that_is_none_is_the_peers_fault(place: Place) -> None:
 
 async def test_every_outcome_has_a_reason_and_a_sentence() -> None:
     for kind in AskError.__subclasses__():
-        error = kind("too_late") if kind is RefusedError else kind()  # type: ignore[arg-type, call-arg]
+        error = kind("too_late") if kind is RefusedError else kind()
         assert error.reason
         assert str(error)
 

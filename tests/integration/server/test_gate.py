@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -189,3 +190,15 @@ async def test_a_draining_server_sends_its_agents_away_with_1013(tmp_path: Path)
             await client.enroll()
         assert await client.closed() == (1013, "the server is going down")
         assert (await silent.closed())[0] == 1013
+
+
+async def test_expired_tokens_are_cleared_away(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        store = here.control.store
+        await store.tokens.issue("login", "watch", 1, 1000.0)
+        await store.tokens.issue("login", "watch", 1000, time.time())
+    async with door(tmp_path) as here:
+        async with asyncio.timeout(10):
+            while await here.control.store.tokens.purge(2000.0):
+                await asyncio.sleep(0.01)
+        assert await here.control.store.tokens.purge(time.time() + 2000) == 1

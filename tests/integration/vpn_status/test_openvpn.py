@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.integration.vpn_status.conftest import Namespace
+from harness.namespaces import Namespace
 
 pytestmark = pytest.mark.root
 
