@@ -7,7 +7,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench format openapi lock packages clean
+.PHONY: help run test lint bench format openapi picture lock packages clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ format: .venv/ready ## Lay the code out.
 
 openapi: .venv/ready ## Write docs/openapi.json anew.
 	$(BIN)/python -m quix.api.openapi > docs/openapi.json
+
+picture: .venv/ready ## Take docs/session.svg anew.
+	$(BIN)/python docs/picture.py
 
 lock: $(UV) ## Resolve the dependencies anew into requirements.lock.
 	$(UV) pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -85,14 +85,14 @@ async def test_a_backend_of_the_page_comes_back_with_its_token(shared: Server, r
 
 
 async def test_a_reconnect_destroys_the_old_connection(shared: Server, rest: Rest, tmp_path: Path) -> None:
-    async with SeedBackend(shared.url, tmp_path) as old, serving(old) as task:
+    async with SeedBackend(shared.url, tmp_path) as old, SeedBackend(shared.url, tmp_path) as new:
         name = await new_backend(rest, old)
-        async with SeedBackend(shared.url, tmp_path) as new, serving(new):
-            await new.authenticate("gate", PASSWORD)
-            with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(task, 10)
-            assert closed.value.rcvd is not None
-            assert closed.value.rcvd.code == 4001
+        await new.authenticate("gate", PASSWORD)
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(old.serve(), 10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4001
+        async with serving(new):
             assert await asyncio.to_thread(rest.processes, name) == []
 
 

@@ -48,9 +48,11 @@ class SupervisorClient:
     """A supervisor that is there: where it ends, the next one is started, and finds the programs of the last.
 
     Attributes:
-        sandbox: what the supervisor's sandbox holds and what it does not.
+        pid: of the supervisor that was connected last.
+        sandbox: what its sandbox holds and what it does not.
     """
 
+    pid: int
     sandbox: Description
 
     def __init__(self, settings: SupervisorSettings) -> None:
@@ -238,7 +240,7 @@ class SupervisorClient:
             async with asyncio.timeout(_HELLO_LIMIT):
                 welcome = await self._hello(key)
                 if welcome.matches:
-                    self.sandbox = welcome.sandbox
+                    self.pid, self.sandbox = welcome.pid, welcome.sandbox
                     return True
                 await self._retire(self._reader)
         except (OSError, _LostError):

@@ -4,8 +4,9 @@ A process belongs to a run where it is the program itself, is in the session tha
 one that belongs, or bears the run's mark. The mark is for those who left: a daemon has a session of its own and, since
 its parent ended, another parent. Two marks survive that:
 
-- the run's own supplementary group (`quix.supervisor.marks`), where the supervisor can hand out groups. Only root can leave a group, so nobody
-  sheds it. (Sun Grid Engine has told jobs apart in this way for decades: `gid_range` in sge_conf(5).)
+- the run's own supplementary group (`quix.supervisor.marks`), where the supervisor can hand out groups. Only root can
+  leave a group, so nobody sheds it. (Sun Grid Engine has told jobs apart in this way for decades: `gid_range` in
+  sge_conf(5).)
 - `QUIX_RUN_ID` in the environment that the process was started with. A program that means to can shed this one.
 """
 

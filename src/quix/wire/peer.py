@@ -16,7 +16,7 @@ decides what it is (a future, a callback, a name in a test).
     OPEN ------------------------> CHECKING --------------> ACCEPTED
      |^                                |                       ^
      |+------------- refuse() ---------+                       |
-     +---------- our own authenticate is answered -------------+
+     +------ receive(): our own authenticate succeeded --------+
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ import hmac
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from quix.wire import codec
 from quix.wire.extensions import AGENT
-from quix.wire.messages import Authenticate, Request
+from quix.wire.messages import Authenticate, Authenticated, Request
 from quix.wire.reasons import CloseCode, Reason, Refusal
 
 W = TypeVar("W")
@@ -99,6 +100,17 @@ class Closing(Struct, gc=False):
 Event = Incoming | Answered[W] | Send | Closing | None
 
 
+class _Asked(Struct):
+    """Our own authenticate: what became of it is for the peer to know too, see `Peer._authenticated`."""
+
+    rid: int
+    token: str | None
+    offered: dict[str, int]
+
+    def __repr__(self) -> str:
+        return f"_Asked(rid={self.rid})"
+
+
 class TooManyRequestsError(Exception):
     """This side has as many requests in flight on the connection as a peer need accept."""
 
@@ -114,8 +126,8 @@ class Peer(Generic[W]):
     """
 
     __slots__ = (
-        "_digest", "_in_progress", "_limits", "_malformed", "_rid", "_waiting", "credential", "extensions", "state",
-        "unmatched",
+        "_asked", "_digest", "_in_progress", "_limits", "_malformed", "_rid", "_waiting", "credential", "extensions",
+        "state", "unmatched",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -125,6 +137,7 @@ class Peer(Generic[W]):
         self._rid = 0
         self._malformed = 0
         self._digest: bytes | None = None
+        self._asked: _Asked | None = None
         self.state = State.OPEN
         self.credential: str | None = None
         self.extensions: dict[str, int] = {}
@@ -155,6 +168,8 @@ class Peer(Generic[W]):
         if waiting is None:
             self.unmatched += 1
             return None
+        if self._asked is not None and self._asked.rid == rid:
+            self._authenticated(self._asked, msg)
         return Answered(waiting[0], msg)
 
     def _admit(self, envelope: codec.Envelope, req: str) -> Incoming | Send:
@@ -206,6 +221,24 @@ class Peer(Generic[W]):
         if extensions is not None:
             self.extensions = extensions
 
+    def _authenticated(self, asked: _Asked, msg: Raw) -> None:
+        """Our own authenticate was answered.
+
+        Where that was a success the connection is accepted at once: the server may ask in its very next message, which
+        can be here before our caller has seen the answer.
+        """
+        self._asked = None
+        try:
+            answer: Authenticated = codec.decoder(Authenticated).decode(msg)
+        except (msgspec.DecodeError, RecursionError):
+            return
+        token = answer.token if asked.token is None else asked.token
+        if isinstance(token, str):
+            agreed = answer.extensions if isinstance(answer.extensions, dict) else {}
+            self.accept(
+                token, {name: agreed[name] for name in agreed if asked.offered.get(name, 0) >= agreed[name] >= 1}
+            )
+
     def _is_own_token(self, auth: str) -> bool:
         return self._digest is not None and hmac.compare_digest(token_digest(auth), self._digest)
 
@@ -247,6 +280,7 @@ class Peer(Generic[W]):
         rid = self._next_rid()
         if isinstance(request, Authenticate):
             data = codec.encode_authenticate(rid, request, auth)
+            self._asked = _Asked(rid, auth, request.extensions if isinstance(request.extensions, dict) else {})
         else:
             data = codec.encode_request(rid, request)
         self._waiting[rid] = (waiter, deadline)

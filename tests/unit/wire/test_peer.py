@@ -135,6 +135,63 @@ def test_a_renewed_token_leaves_the_extensions_alone(accepted: Peer[str]) -> Non
     assert sent(accepted.receive(request("execute", 2, auth=TOKEN)))["msg"]["reason"] == "token_invalid"
 
 
+# -- our own authenticate -----------------------------------------------------------------------
+
+
+def authenticated(auth: str | None, msg: bytes, **offered: Any) -> Peer[str]:
+    """Return a peer that asked with `auth` and was answered with `msg`."""
+    peer: Peer[str] = Peer(Limits())
+    rid = msgspec.json.decode(peer.request(Authenticate(**offered), "ours", 10, auth=auth))["rid"]
+    event = peer.receive(b'{"rid":%d,"msg":%b}' % (rid, msg))
+    assert isinstance(event, Answered)
+    assert event.waiter == "ours"
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("auth", "msg"), [(None, b'{"success":true,"token":"%b","validity":9}' % TOKEN.encode()),
+                      (TOKEN, b'{"success":true,"validity":9}'),
+                      (TOKEN, b'{"success":true,"token":"no","validity":9}')],
+)  # fmt: skip
+def test_once_our_authenticate_has_succeeded_the_next_message_may_be_a_request(auth: str | None, msg: bytes) -> None:
+    peer = authenticated(auth, msg)
+    assert isinstance(peer.receive(request("execute")), Incoming)
+    assert isinstance(peer.receive(request("execute", 2, auth=TOKEN)), Incoming)
+    assert peer.extensions == {}
+
+
+@pytest.mark.parametrize(
+    ("auth", "msg"), [(None, b'{"success":true,"validity":9}'),
+                      (None, b'{"success":false,"reason":"password_invalid"}'),
+                      (TOKEN, b'{"success":false,"reason":"token_invalid"}'), (TOKEN, b"null"),
+                      (TOKEN, b'{"success":true,"validity":"9"}'), (TOKEN, b'{"result":"success"}')],
+)  # fmt: skip
+def test_no_other_answer_to_our_authenticate_lets_a_request_through(auth: str | None, msg: bytes) -> None:
+    peer = authenticated(auth, msg)
+    assert sent(peer.receive(request("execute"))) == failure(1, "not_authenticated")
+
+
+def test_a_success_for_another_request_does_not_authenticate(peer: Peer[str]) -> None:
+    peer.request(Authenticate(), "ours", 10, auth=TOKEN)
+    rid = msgspec.json.decode(peer.request(ViewRunning(), "another", 10))["rid"]
+    peer.receive(b'{"rid":%d,"msg":{"success":true,"validity":9}}' % rid)
+    peer.receive(b'{"rid":99,"msg":{"success":true,"validity":9}}')
+    assert peer.state is State.OPEN
+
+
+def test_a_success_that_comes_too_late_does_not_authenticate(peer: Peer[str]) -> None:
+    rid = msgspec.json.decode(peer.request(Authenticate(), "ours", 10, auth=TOKEN))["rid"]
+    assert peer.expire(10) == ["ours"]
+    peer.receive(b'{"rid":%d,"msg":{"success":true,"validity":9}}' % rid)
+    assert peer.state is State.OPEN
+
+
+def test_only_extensions_that_we_offered_are_agreed() -> None:
+    answer = b'{"success":true,"validity":9,"extensions":{"agent":1,"process":2,"token":0,"vpn":1}}'
+    assert authenticated(TOKEN, answer, extensions={"agent": 1, "process": 1, "token": 1}).extensions == {"agent": 1}
+    assert authenticated(TOKEN, answer).extensions == {}
+
+
 # -- requests that come in ----------------------------------------------------------------------
 
 
@@ -433,6 +490,8 @@ def test_no_event_shows_a_secret(peer: Peer[str]) -> None:
     assert isinstance(answered, Answered)
     assert SECRET not in repr(answered)
     assert SECRET not in repr(peer)
+    peer.request(Authenticate(), "ours", 10, auth=SECRET)
+    assert SECRET not in repr(peer._asked)
     assert SECRET not in repr(peer.receive(request("execute", 2, auth=SECRET + "x")))
 
 
