@@ -2,7 +2,7 @@
 # Everything that is checked:      make lint test
 
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
-DEBIAN := python3-venv wireguard-go wireguard-tools openvpn iproute2 procps
+DEBIAN := python3-venv wireguard-go wireguard-tools openvpn iproute2 procps btrfs-progs e2fsprogs
 UV := .tools/bin/uv
 BIN := .venv/bin
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+
+from bench.machines import PROGRAM, executes, idle_agent
 
 CONNECTIONS = 1_000
 IDLE = 10_000
@@ -122,6 +125,20 @@ def idle(scale: float) -> None:
     ratio("fan-out, time against bare frames", fanouts["quix"] / fanouts["bare"], "<= 1.5")
 
 
+def execute(scale: float) -> None:
+    sandboxed, bare = asyncio.run(executes(int(400 * scale)))
+    figures = {"sandboxed": median(sandboxed), "posix_spawn": median(bare)}
+    show(f"start {PROGRAM}", {name: f"{1000 * seconds:.2f} ms" for name, seconds in figures.items()})
+    ratio("sandboxed execute, time against posix_spawn", figures["sandboxed"] / figures["posix_spawn"], "<= 2")
+
+
+def agent(scale: float) -> None:
+    resident, unshared, share = idle_agent(30 * scale)
+    show("agent, connected and idle", {"resident": f"{resident / 1e6:.1f} MB", "unshared": f"{unshared / 1e6:.1f} MB"})
+    ratio("megabytes resident", resident / 1e6, "<= 30")
+    ratio("percent of one core", 100 * share, "<= 0.1")
+
+
 def show(title: str, figures: dict[str, str]) -> None:
     print(f"{title}: " + ", ".join(f"{name} {figure}" for name, figure in figures.items()), flush=True)
 
@@ -130,12 +147,17 @@ def ratio(title: str, value: float, goal: str) -> None:
     print(f"  {title}: {value:.2f}  (goal {goal})", flush=True)
 
 
-BENCHES: dict[str, Callable[[float], None]] = {"roundtrips": roundtrips, "idle": idle}
+BENCHES: dict[str, Callable[[float], None]] = {
+    "roundtrips": roundtrips,
+    "idle": idle,
+    "execute": execute,
+    "agent": agent,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*BENCHES, []], help="which to run; default: all")
+    parser.add_argument("name", nargs="*", choices=[*BENCHES], help="which to run; default: all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the load")
     options = parser.parse_args()
     for name in options.name or BENCHES:

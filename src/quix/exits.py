@@ -6,6 +6,7 @@ Quix itself failed, 126 when the program could not be executed, 127 when there i
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 
 
@@ -28,5 +29,17 @@ class QuixError(Exception):
     """Something a person has to mend: `str()` is one line that says what and how; `code` is the exit status."""
 
     def __init__(self, message: str, code: Exit = Exit.REFUSED) -> None:
-        super().__init__(message)
+        # A message may repeat what a peer said, and that must neither add lines nor move the cursor.
+        super().__init__(printable(message))
         self.code = code
+
+
+def report(error: QuixError) -> Exit:
+    """Say on stderr, in one line, what went wrong; return the exit status."""
+    sys.stderr.write(f"quix: {error}\n")
+    return error.code
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that a terminal might obey replaced."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

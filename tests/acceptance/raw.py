@@ -118,8 +118,7 @@ class RawSocket:
             pass
         return time.monotonic() - began
 
-    @property
-    def has_data(self) -> bool:
+    def can_read(self) -> bool:
         """Whether something is there to be read without waiting."""
         return bool(self._buffer) or bool(select.select([self.sock], [], [], 0)[0])
 

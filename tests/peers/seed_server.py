@@ -92,6 +92,14 @@ class SeedSession:
         page.check(answer, expected)
         return answer["msg"]
 
+    async def outcome(self, rid: int, expected: page.Shape) -> str:
+        """Return "success" or the reason of the failure."""
+        try:
+            await self.answer_to(rid, expected)
+        except FailedError as error:
+            return str(error)
+        return "success"
+
     async def read(self) -> None:
         """Hand answers on and serve `get_vpn_conf`, until the connection ends."""
         async for text in self.connection:

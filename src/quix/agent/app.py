@@ -61,16 +61,25 @@ def _router(supervisor: SupervisorClient, telemetry: TelemetrySource) -> Router[
 
 
 def _welcome(settings: AgentSettings, layout: Layout, own_facts: AgentFacts) -> Callable[[Session], Awaitable[None]]:
-    async def welcome(session: Session) -> None:
-        connection = session.connection
-        if AGENT in connection.peer.extensions:
-            await connection.ask(own_facts, _SAY_TIMEOUT)
-        if settings.vpn is not None:
+    async def tell_facts(session: Session) -> None:
+        if AGENT in session.connection.peer.extensions:
+            await session.connection.ask(own_facts, _SAY_TIMEOUT)
+
+    async def fetch_vpn(session: Session) -> None:
+        folder = layout.agent / "vpn"
+        # Each configuration that the server makes ends the one before, and with it a tunnel that may be up.
+        if settings.vpn is not None and (session.has_enrolled or not (folder / vpn.FILES[settings.vpn]).exists()):
 
             async def ask(request: GetVpnConf) -> VpnConf:
-                return await connection.ask(request, _SAY_TIMEOUT)
+                return await session.connection.ask(request, _SAY_TIMEOUT)
 
-            await vpn.fetch(ask, settings.vpn, layout.agent / "vpn")
+            await vpn.fetch(ask, settings.vpn, folder)
+
+    async def welcome(session: Session) -> None:
+        try:
+            await tell_facts(session)
+        finally:
+            await fetch_vpn(session)
 
     return welcome
 

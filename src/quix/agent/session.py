@@ -48,7 +48,13 @@ _STOPPING: Final[dict[str, Exit]] = {
 
 
 class Session:
-    """One connection of the agent, from the upgrade to its end; the context of its handlers."""
+    """One connection of the agent, from the upgrade to its end; the context of its handlers.
+
+    Attributes:
+        over: close code and reason, once it has ended.
+        may_extend: whether the server selected the subprotocol that goes with extensions.
+        has_enrolled: whether this session made the machine a new backend.
+    """
 
     connection: Connection[Session]
 
@@ -56,6 +62,7 @@ class Session:
         self._pin = pin
         self.over: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self.may_extend = False
+        self.has_enrolled = False
 
     def connected(self, connection: Connection[Session]) -> None:
         self.connection = connection
@@ -190,6 +197,7 @@ class Link:
         if not isinstance(answer.token, str):
             raise QuixError(f"{self._settings.server}: accepted the password and gave no token", Exit.PROTOCOL)
         self._accepted(session, answer.token, answer)
+        session.has_enrolled = True
         log.info("enrolled as a new backend", server=self._settings.server, validity=answer.validity)
 
     def _accepted(self, session: Session, token: str, answer: Authenticated) -> None:

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from quix.cli import session
-from quix.cli.output import Json, emit
+from quix.cli.output import Json, emit, say
+from quix.exits import Exit, QuixError
 
 
 def read_password(from_stdin: bool, *, confirm: bool = False) -> str:
-    """Return a password from standard input, or ask for it without showing it."""
-    if from_stdin or not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True)
-    return answer
+    """Return a password: the first line of standard input, or what a person types, which is not shown.
+
+    Raises:
+        QuixError: there is none.
+    """
+    if not from_stdin and sys.stdin.isatty():
+        return _ask(confirm)
+    try:
+        password = sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise QuixError("password: it is not UTF-8", Exit.DATA) from error
+    if not password:
+        raise QuixError("password: there is none on stdin", Exit.DATA)
+    return password
+
+
+def _ask(confirm: bool) -> str:
+    password = getpass.getpass("Password: ")
+    if confirm and getpass.getpass("The same again: ") != password:
+        raise QuixError("password: the two are not the same", Exit.DATA)
+    return password
 
 
 def log_in(
     url: Annotated[str, typer.Argument(help="http(s)://HOST:PORT of the operators' door.")],
     username: Annotated[str, typer.Option(help="Who you are.")],
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-    ca: Annotated[str, typer.Option(metavar="FILE", help="Authorities to trust instead of the system's, PEM.")] = "",
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Authorities to trust instead of the system's, PEM.")
+    ] = None,
     allow_plaintext: Annotated[
         bool, typer.Option("--allow-plaintext", help="Send secrets over plain http to other machines too.")
     ] = False,
@@ -31,11 +52,16 @@ def log_in(
     """Log in to a control server, and keep the token for the commands that follow."""
     from quix.client import Client
 
+    # Absolute, since the commands that follow may be given in another folder.
+    trusted = str(ca.absolute()) if ca else ""
+    # Before the password is asked for, let alone sent.
+    Client(url, ca=trusted, allow_plaintext=allow_plaintext).close()
     password = read_password(password_stdin)
-    with Client.login(url, username, password, ca=ca, allow_plaintext=allow_plaintext) as client:
-        kept = session.Credentials(url=client.url, token=client.token, ca=ca, allow_plaintext=allow_plaintext)
-        session.save(kept)
-        typer.echo(f"logged in to {client.url} as {username}", err=True)
+    with Client.login(url, username, password, ca=trusted, allow_plaintext=allow_plaintext) as client:
+        session.save(
+            session.Credentials(url=client.url, token=client.token, ca=trusted, allow_plaintext=allow_plaintext)
+        )
+        say(f"logged in to {client.url} as {username}")
 
 
 def log_out() -> None:
@@ -46,7 +72,7 @@ def log_out() -> None:
         try:
             client.logout()
         except DeniedError:
-            typer.echo("the login had ended before", err=True)
+            say("the login had ended before")
     session.forget()
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
 
-from quix import __version__
-from quix.cli import backends, login, programs, serve, telemetry, user, vpn
-from quix.exits import Exit, QuixError
-from quix.wire.reasons import Refusal
+from quix.cli import backends, login, programs, serve, telemetry, user, version, vpn
+from quix.cli.output import say
+from quix.exits import Exit, QuixError, report
 
 app = typer.Typer(
     name="quix",
@@ -23,22 +20,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"quix {__version__}")
-        raise typer.Exit
+_shows_tracebacks = False
 
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="QUIX_DEBUG", help="Show a traceback where a command fails.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 - its callback has done everything
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=version.on_option, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    if debug:
-        os.environ["QUIX_DEBUG"] = "1"
+    global _shows_tracebacks
+    _shows_tracebacks = debug
 
 
 app.command()(serve.server)
@@ -56,40 +51,27 @@ app.command("kill")(programs.kill)
 app.command("runs")(programs.runs)
 app.command("telemetry")(telemetry.telemetry)
 app.add_typer(vpn.app, name="vpn")
+app.command("version")(version.version)
 
 
 def main() -> None:
     """Run the command line of this process, and exit."""
-    sys.exit(_run())
-
-
-def _run() -> int:
     try:
-        result: Any = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Nobody reads on; Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+        app()
     except Exception as error:
-        if os.environ.get("QUIX_DEBUG"):
+        if _shows_tracebacks:
             raise
-        return _fail(error)
-    return result if isinstance(result, int) else Exit.OK
+        sys.exit(_fail(error))
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception) -> Exit:
+    """Say what went wrong; return the exit status."""
+    from quix.wire.reasons import Refusal
+
     if isinstance(error, QuixError):
-        typer.echo(f"quix: {error}", err=True)
-        return error.code
+        return report(error)
     if isinstance(error, Refusal):
-        typer.echo(f"quix: {error.reason}: {error.detail}", err=True)
+        say(f"quix: {error.reason}: {error.detail}")
         return Exit.UNAVAILABLE
-    typer.echo(f"quix: {type(error).__name__}: {error} (--debug shows more)", err=True)
+    say(f"quix: {type(error).__name__}: {error} (--debug shows more)")
     return Exit.SOFTWARE

@@ -1,18 +1,77 @@
-"""Printing: one JSON document with `--json`, else text for people."""
+"""Printing: one JSON document with `--json`, else text for people: a table on a terminal, aligned columns elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
 
-import msgspec
 import typer
+
+from quix.cli import render
+from quix.exits import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+_BROKEN_PIPE: Final = 128 + 13
+"""The status of a program that SIGPIPE ended, which is what happens to most in its place."""
 
-def emit(data: Any, as_json: bool, text: str) -> None:
+_GOOD: Final = frozenset({"online", "in force"})
+
+
+def emit(data: Any, as_json: bool, text: str | render.Table) -> None:
     """Print `data` as JSON, or `text`."""
-    out = msgspec.json.format(msgspec.json.encode(data)).decode() if as_json else text
-    if out:
-        sys.stdout.write(out + "\n")
+    if as_json:
+        import msgspec
+
+        _write(msgspec.json.format(msgspec.json.encode(data)).decode())
+    elif isinstance(text, str):
+        _write(text)
+    elif text.rows and sys.stdout.isatty():
+        _draw(text)
+    elif text.rows:
+        _write(render.plain(text))
+    else:
+        say(text.empty)
+
+
+def say(text: str) -> None:
+    """Tell a person something on stderr, where it is no part of what a command prints."""
+    typer.echo(printable(text), err=True)
+
+
+def _write(text: str) -> None:
+    with _stdout():
+        sys.stdout.write(text + "\n")
+
+
+@contextlib.contextmanager
+def _stdout() -> Iterator[None]:
+    """Write to stdout, all of it now, and end without a word where nobody reads on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Else Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_BROKEN_PIPE) from None
+
+
+def _draw(table: render.Table) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column, title in enumerate(table.head):
+        # Folded and not cut off where the terminal is narrow: half an id is of no use.
+        drawn.add_column(title, justify="right" if column in table.right else "left", overflow="fold")
+    for row in table.rows:
+        cells = [Text(text) for text in row]
+        if table.state is not None:
+            cells[table.state].stylize("green" if row[table.state] in _GOOD else "yellow")
+        drawn.add_row(*cells)
+    with _stdout():
+        Console(highlight=False, emoji=False, markup=False).print(drawn)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from quix.cli import render, session
 from quix.cli.backends import BackendName
-from quix.cli.output import Json, emit
+from quix.cli.output import Json, emit, say
 from quix.exits import QuixError
-
-if TYPE_CHECKING:
-    from quix.client import ApiError
 
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
@@ -25,29 +22,27 @@ def run(
     cmd: Annotated[list[str], typer.Argument(metavar="CMD...", help="The program and its arguments; no shell.")],
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Do not wait for output or for the end.")] = False,
     json: Json = False,
-) -> int:
+) -> None:
     """Start a program on a backend: `quix run BACKEND -- CMD...`.
 
     Exits with 127 where there is no such program, 126 where it may not be executed, 125 where Quix failed.
     """
-    from quix.client import ApiError
-
     try:
         with session.client() as client:
             started = client.execute(backend, cmd)
-    except ApiError as error:
-        typer.echo(f"quix: {error}", err=True)
-        return _status(error)
     except QuixError as error:
-        typer.echo(f"quix: {error}", err=True)
-        return _FAILED
+        say(f"quix: {error}")
+        raise typer.Exit(_status(error)) from error
     if not detach:
-        typer.echo("started; this backend gives neither output nor exit status", err=True)
+        say("quix: the program was started; its output is not available from this backend yet")
     emit(started, json, f"pid {started.proc_id}, run {started.run_id}")
-    return 0
 
 
-def _status(error: ApiError) -> int:
+def _status(error: QuixError) -> int:
+    from quix.client import RefusedError
+
+    if not isinstance(error, RefusedError):
+        return _FAILED
     if error.reason == "command_not_found":
         return _NOT_FOUND
     return _NOT_EXECUTABLE if error.reason in ("permission_denied", "policy_denied") else _FAILED
@@ -55,7 +50,7 @@ def _status(error: ApiError) -> int:
 
 def ps(
     backend: BackendName,
-    everything: Annotated[bool, typer.Option("-a", "--all", help="Every process that the agent sees.")] = False,
+    everything: Annotated[bool, typer.Option("-v", "--all", help="Every process that the agent sees.")] = False,
     json: Json = False,
 ) -> None:
     """List the programs that Quix started on a backend."""
@@ -66,7 +61,7 @@ def ps(
 
 def kill(
     backend: BackendName,
-    pid: Annotated[int, typer.Argument(help="Process ID of a program that Quix started.")],
+    pid: Annotated[int, typer.Argument(min=1, help="Process ID of a program that Quix started.")],
     mode: Annotated[str, typer.Option("-s", "--signal", help="SIGTERM, SIGKILL or SIGHUP.")] = "SIGTERM",
 ) -> None:
     """Signal a program: SIGTERM and SIGKILL reach its whole tree, SIGHUP the program itself."""

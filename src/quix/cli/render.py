@@ -6,59 +6,83 @@ Whatever a backend said is made printable first: a name or a title must not be a
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
-from quix.wire.messages import Process, TeleData, VpnStatus
+from quix.exits import printable
 
 if TYPE_CHECKING:
     from quix.client import Backend, Lease, Run
+    from quix.wire.messages import Process, TeleData, VpnStatus
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
-def printable(text: str) -> str:
-    """Return `text` with everything that a terminal might obey replaced."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+class Table(Struct, frozen=True):
+    """Rows of printable text. The columns in `right` are numbers, and the one that is `state` tells good from bad;
+    `empty` is the sentence for no rows."""
+
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    right: frozenset[int] = frozenset()
+    state: int | None = None
+    empty: str = ""
 
 
 def size(count: float) -> str:
     """Return a number of bytes in the unit that fits: 1500 is `1.5 KB`."""
     unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
+    # Not 1000: what would be rounded to 1000 is 1 of the next unit.
+    while round(count) >= 1000 and unit < len(_UNITS) - 1:
         count /= 1000
         unit += 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 or count >= 100 else f"{count:.1f} {_UNITS[unit]}"
+    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 or round(count, 1) >= 100 else f"{count:.1f} {_UNITS[unit]}"
 
 
 def age(seconds: float) -> str:
-    """Return a duration in its largest unit: `just now`, `5 min`, `3 h`, `12 d`."""
+    """Return a duration in its largest unit: `just now`, `50 s`, `5 min`, `3 h`, `12 d`; what is over counts."""
+    if seconds < 10:
+        return "just now"
     for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (48 * 3600, "h", 3600)):
         if seconds < limit:
-            return "just now" if seconds < 10 else f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86400:.0f} d"
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds // 86400)} d"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
-    """Return aligned columns; those in `right` are numbers. The last column is not padded, so that it may be long."""
-    lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+def plain(table: Table) -> str:
+    """Return a table as aligned text. The last column is not padded, so that it may be long."""
+    if not table.rows:
+        return table.empty
+    lines = [table.head, *table.rows]
+    last = len(table.head) - 1
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(table.head))]
 
     def cell(column: int, text: str) -> str:
-        if column in right:
-            return text.rjust(widths[column])
-        return text if column == len(head) - 1 else text.ljust(widths[column])
+        padding = " " * (widths[column] - _width(text))
+        if column in table.right:
+            return padding + text
+        return text if column == last else text + padding
 
     return "\n".join("  ".join(cell(*each) for each in enumerate(line)).rstrip() for line in lines)
 
 
-def backends(found: Sequence[Backend], now: float) -> str:
-    if not found:
-        return (
-            "No backend has enrolled yet. On the machine: quix agent --server URL --username NAME --password-file FILE"
-        )
+def _width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    return [tuple(printable(cell) for cell in row) for row in rows]
+
+
+def backends(found: Sequence[Backend], now: float) -> Table:
     rows = [
         (
             backend.name,
@@ -70,48 +94,53 @@ def backends(found: Sequence[Backend], now: float) -> str:
         )
         for backend in found
     ]
-    return table(("NAME", "STATE", "SINCE", "ADDRESS", "OS", "ID"), rows)
+    empty = "No backend has enrolled yet. On the machine: quix agent --server URL --username NAME --password-file FILE"
+    return Table(("NAME", "STATE", "SINCE", "ADDRESS", "OS", "ID"), _rows(rows), state=1, empty=empty)
 
 
-def processes(found: Sequence[Process]) -> str:
+def processes(found: Sequence[Process]) -> Table:
     rows = [
         (
             str(process.pid),
             f"{process.cpu_util:.1f}",
-            f"{process.mem_util:.0f}",
+            size(process.mem_util * 1e6),
             ",".join(map(str, process.port_util)),
             process.title,
             process.reqc,
         )
         for process in found
     ]
-    return table(("PID", "CPU%", "MB", "PORTS", "TITLE", "COMMAND"), rows, frozenset({0, 1, 2}))
+    head = ("PID", "CPU%", "MEMORY", "PORTS", "TITLE", "COMMAND")
+    return Table(head, _rows(rows), frozenset({0, 1, 2}), empty="Nothing runs.")
 
 
-def runs(found: Sequence[Run], now: float) -> str:
+def runs(found: Sequence[Run], now: float) -> Table:
     rows = [(run.id, str(run.proc_id), age(now - run.started_at), run.started_by, shlex.join(run.cmd)) for run in found]
-    return table(("RUN", "PID", "STARTED", "BY", "COMMAND"), rows, frozenset({1}))
+    head = ("RUN", "PID", "STARTED", "BY", "COMMAND")
+    return Table(head, _rows(rows), frozenset({1}), empty="Nothing has been started there yet.")
 
 
-def leases(found: Sequence[Lease], now: float) -> str:
+def leases(found: Sequence[Lease], now: float) -> Table:
     rows = [
         (
             lease.backend_id,
             lease.conf_type,
             lease.address4,
             lease.address6,
-            "revoked" if lease.revoked_at is not None else "in force",
+            "in force" if lease.revoked_at is None else "revoked",
             age(now - lease.issued_at),
             lease.public_key or "",
         )
         for lease in found
     ]
-    return table(("BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "AGE", "PUBLIC KEY"), rows)
+    head = ("BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "AGE", "PUBLIC KEY")
+    return Table(head, _rows(rows), state=4, empty="No backend has a VPN lease.")
 
 
-def users(found: Sequence[tuple[str, str, float]], now: float) -> str:
+def users(found: Sequence[tuple[str, str, float]], now: float) -> Table:
     """`found`: name, role, and when the user was added."""
-    return table(("NAME", "ROLE", "AGE"), [(name, role, age(now - added)) for name, role, added in found])
+    rows = [(name, role, age(now - added)) for name, role, added in found]
+    return Table(("NAME", "ROLE", "AGE"), _rows(rows), empty="There is no user yet: quix user add NAME --role admin")
 
 
 def telemetry(data: TeleData) -> str:
@@ -129,13 +158,13 @@ def telemetry(data: TeleData) -> str:
         ]
     if data.vpn_status is not UNSET:
         lines.append(f"vpn     {_tunnel(data.vpn_status)}")
-    return "\n".join(lines)
+    return "\n".join(lines) or "The backend knows none of what was asked for."
 
 
 def _disk(numbers: Sequence[int]) -> str:
     used, free = (*numbers, 0, 0)[:2]
     share = 100 * used / (used + free) if used + free else 0
-    return f"{share:.0f}% of {size(used + free)} used"
+    return f"{share:.0f}% of {size(used + free)} used, {size(free)} free"
 
 
 def _tunnel(status: VpnStatus | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from quix import config, logs
 
 if TYPE_CHECKING:
     from quix.server.control import Control
@@ -36,6 +33,7 @@ def server(
     log_level: LogLevel = None,
 ) -> None:
     """Run a control server until SIGTERM."""
+    from quix import config, logs
     from quix.server.settings import ServerSettings
 
     flags = _given(locals())
@@ -87,15 +85,14 @@ def agent(
     log_level: LogLevel = None,
 ) -> None:
     """Run the agent of this machine until SIGTERM; its programs go on."""
-    from quix.agent.app import serve
+    from quix import config
+    from quix.agent.launch import become
     from quix.agent.settings import AgentSettings
 
     flags = _given(locals())
     if label:
         flags["labels"] = _labels(label)
-    settings = config.load(AgentSettings, flags, os.environ, config_file)
-    logs.setup(settings.log_format, settings.log_level)
-    asyncio.run(serve(settings))
+    become(config.load(AgentSettings, flags, os.environ, config_file))
 
 
 def demo(

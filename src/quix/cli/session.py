@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from quix.exits import Exit, QuixError
-from quix.files import read_private, write_private
 
 if TYPE_CHECKING:
     from quix.client import Client
@@ -29,19 +28,27 @@ class Credentials(Struct, kw_only=True):
 
 
 def _path() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "quix" / "credentials.json"
+    # The XDG base directory specification: what is not absolute is to be ignored.
+    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    base = named if named.is_absolute() else Path.home() / ".config"
+    return base / "quix" / "credentials.json"
 
 
-def save(credentials: Credentials) -> Path:
-    """Keep a login, readable by its owner only; return the file."""
+def save(credentials: Credentials) -> None:
+    """Keep a login, readable by its owner only."""
+    from quix.files import write_private
+
     path = _path()
-    write_private(path, msgspec.json.encode(credentials))
-    return path
+    try:
+        write_private(path, msgspec.json.encode(credentials))
+    except OSError as error:
+        raise QuixError(f"{path}: {error.strerror}", Exit.CONFIG) from error
 
 
 def forget() -> None:
-    _path().unlink(missing_ok=True)
+    """Remove the login that was kept; that of QUIX_TOKEN is whoever's who set it."""
+    if _from_environment() is None:
+        _path().unlink(missing_ok=True)
 
 
 def load() -> Credentials:
@@ -50,15 +57,32 @@ def load() -> Credentials:
     Raises:
         QuixError: there is none, or the file cannot be used.
     """
-    url, token = os.environ.get("QUIX_URL"), os.environ.get("QUIX_TOKEN")
-    if url and token:
-        return Credentials(url=url, token=token, allow_plaintext=bool(os.environ.get("QUIX_ALLOW_PLAINTEXT")))
+    from quix.files import read_private
+
+    given = _from_environment()
+    if given is not None:
+        return given
+    path = _path()
     try:
-        return msgspec.json.decode(read_private(_path()), type=Credentials)
+        return msgspec.json.decode(read_private(path), type=Credentials)
     except FileNotFoundError:
         raise QuixError("not logged in; run `quix login URL --username NAME`", Exit.DENIED) from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise QuixError(f"{_path()}: cannot be used ({error}); run `quix login` again", Exit.CONFIG) from error
+    except OSError as error:
+        raise QuixError(f"{path}: {error.strerror}", Exit.CONFIG) from error
+    except msgspec.DecodeError as error:
+        raise QuixError(f"{path}: damaged; run `quix login URL --username NAME` again", Exit.CONFIG) from error
+
+
+def _from_environment() -> Credentials | None:
+    url, token = os.environ.get("QUIX_URL", ""), os.environ.get("QUIX_TOKEN", "")
+    if bool(url) != bool(token):
+        # Not the kept login instead: that may be another server than the one that is meant.
+        missing = "QUIX_TOKEN" if url else "QUIX_URL"
+        raise QuixError(f"{missing}: QUIX_URL and QUIX_TOKEN are set together or not at all", Exit.CONFIG)
+    if not url:
+        return None
+    allowed = os.environ.get("QUIX_ALLOW_PLAINTEXT", "").lower() in ("1", "true")
+    return Credentials(url=url, token=token, allow_plaintext=allowed)
 
 
 def client() -> Client:

@@ -1,4 +1,4 @@
-"""`quix vpn ls`, `quix vpn conf`, `quix vpn revoke`."""
+"""`quix vpn ls`, `quix vpn conf`, `quix vpn revoke`, `quix vpn restore`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def conf(
 
 @app.command("revoke")
 def revoke(backend: BackendName) -> None:
-    """Withdraw a backend's lease; `quix vpn conf` puts it in force again, with the same addresses."""
+    """Withdraw a backend's lease: it gets no configuration any more, and keeps the addresses."""
     with session.client() as client:
         client.revoke_lease(backend)
+
+
+@app.command("restore")
+def restore(backend: BackendName) -> None:
+    """Put a revoked lease in force again, with the same addresses; the backend gets a configuration when it asks."""
+    with session.client() as client:
+        client.restore_lease(backend)

@@ -1,8 +1,8 @@
-"""One timer for all connections of a process: deadlines of requests, and liveness.
+"""Two timers for all connections of a process: one for deadlines of requests, one for liveness.
 
-A timer a connection would cost memory and wake-ups in proportion to the fleet; this wakes up ten times
-a second and then looks only at connections that have a request in flight, and once a second at the twentieth of
-them whose turn it is to be pinged.
+A timer a connection would cost memory and wake-ups in proportion to the fleet. The first of these two runs ten times a
+second, and only while a request is in flight somewhere; the second once a second, and looks at the twentieth of the
+connections whose turn it is to be pinged.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final, Protocol
 PING_INTERVAL: Final = 20
 """Seconds between two pings on a connection; also how many slots the connections are spread over."""
 
-_TICK: Final = 0.1
-_TICKS_PER_SECOND: Final = round(1 / _TICK)
+_SWEEP_INTERVAL: Final = 0.1
+_BEAT_INTERVAL: Final = 1.0
 
 
 class Watched(Protocol):
@@ -37,20 +37,22 @@ class Clock:
         self._asking: set[Watched] = set()
         self._slots: list[set[Watched]] = [set() for _ in range(PING_INTERVAL)]
         self._slot_of: dict[Watched, int] = {}
-        self._ticks = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._seconds = 0
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._beating: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        self._beating = asyncio.get_running_loop().call_later(_BEAT_INTERVAL, self._beat)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._sweeping, self._beating):
+            if timer is not None:
+                timer.cancel()
+        self._sweeping = self._beating = None
 
     def add(self, connection: Watched) -> None:
         """Ping `connection` from now on; its first beat comes after a whole interval, less a second at most."""
-        slot = (self._ticks // _TICKS_PER_SECOND) % PING_INTERVAL
+        slot = self._seconds % PING_INTERVAL
         self._slots[slot].add(connection)
         self._slot_of[connection] = slot
 
@@ -67,15 +69,17 @@ class Clock:
     def asking(self, connection: Watched) -> None:
         """`connection` has a request in flight: look after its deadline."""
         self._asking.add(connection)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_INTERVAL, self._sweep)
 
-    def _tick(self) -> None:
+    def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(_TICK, self._tick)
-        self._ticks += 1
         now = loop.time()
-        if self._asking:
-            self._asking = {connection for connection in self._asking if connection.expire(now)}
-        if self._ticks % _TICKS_PER_SECOND == 0:
-            slot = (self._ticks // _TICKS_PER_SECOND) % PING_INTERVAL
-            for connection in tuple(self._slots[slot]):
-                connection.beat()
+        self._asking = {connection for connection in self._asking if connection.expire(now)}
+        self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep) if self._asking else None
+
+    def _beat(self) -> None:
+        self._beating = asyncio.get_running_loop().call_later(_BEAT_INTERVAL, self._beat)
+        self._seconds += 1
+        for connection in tuple(self._slots[self._seconds % PING_INTERVAL]):
+            connection.beat()

@@ -62,7 +62,7 @@ class Runs:
             Refusal: it was not executed.
         """
         argv = command.encode(cmd)
-        if len(self) >= self._max_programs:
+        if len(self.list()) >= self._max_programs:
             raise Refusal(Reason.LIMIT_REACHED, f"{self._max_programs} programs run already (max_programs)")
         self._sandbox.check()
         executable = command.resolve(argv[0])
@@ -141,7 +141,7 @@ class Runs:
 
     def adopt(self) -> None:
         """Find the programs that an earlier supervisor started and that still run; forget those that have ended."""
-        for run in map(self._complete, self._journal.read_all()):
+        for run in sorted(map(self._complete, self._journal.read_all()), key=lambda run: (run.start, run.started_at)):
             pidfd = self._find(run)
             if pidfd is None:
                 self._journal.remove(run.id)

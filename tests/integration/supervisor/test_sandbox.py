@@ -54,14 +54,25 @@ async def test_it_reads_nothing_that_is_not_its_own(house: House) -> None:
         "a file of everybody": "/etc/fstab",
     }
     attempts = {name: f"open({path!r}, 'rb').read(1)" for name, path in secrets.items()}
-    attempts |= {f"list {path}": f"import os; os.listdir({path!r})" for path in ("/root", "/etc", "/tmp", "/home", "/var/log")}
+    attempts |= {
+        f"list {path}": f"import os; os.listdir({path!r})" for path in ("/root", "/etc", "/tmp", "/home", "/var/log")
+    }
     attempts |= {f"list {path}": f"import os; os.listdir({str(path)!r})" for path in (house.folder, house.layout.agent)}
     assert set((await outcome(house, client, attempts)).values()) == {"PermissionError"}
 
 
 async def test_it_writes_nowhere_but_in_its_folder(house: House) -> None:
     client = await house.client()
-    forbidden = ["/tmp", "/var/tmp", "/dev/shm", "/usr/local", "/etc", "/run", str(house.folder), str(house.layout.agent)]
+    forbidden = [
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/usr/local",
+        "/etc",
+        "/run",
+        str(house.folder),
+        str(house.layout.agent),
+    ]
     attempts = {path: f"open({path + '/quix-was-here'!r}, 'w')" for path in forbidden}
     attempts |= {f"mkdir {path}": f"import os; os.mkdir({path + '/quix-was-here'!r})" for path in forbidden}
     attempts["oom_score_adj"] = "open('/proc/self/oom_score_adj', 'w').write('500')"
@@ -100,7 +111,8 @@ async def test_it_signals_and_traces_nobody_outside(house: House) -> None:
     }
     attempts["everybody"] = "import os; os.kill(-1, 9)"
     found = await outcome(house, client, attempts)
-    assert set(found.values()) <= {"PermissionError", "ProcessLookupError"}, found
+    del found["everybody"]  # kill(2) calls it a success to have reached nobody
+    assert set(found.values()) == {"PermissionError"}, found
     assert is_alive(stranger.pid)
     assert is_alive(client.pid)
 
@@ -156,7 +168,10 @@ while True:
 @pytest.mark.parametrize(
     ("cmd", "said"),
     [
-        ([PYTHON, "-c", "import ssl, sqlite3, asyncio, subprocess as s; s.run(['sh', '-c', 'echo python > said'])"], "python"),
+        (
+            [PYTHON, "-c", "import ssl, sqlite3, asyncio, subprocess as s; s.run(['sh', '-c', 'echo python > said'])"],
+            "python",
+        ),
         (["sh", "-c", "ls / > /dev/null; cat /etc/passwd | head -1 > /dev/null && echo sh > said"], "sh"),
         (["perl", "-e", "use POSIX; open(F, '>', 'said'); print F \"perl\\n\""], "perl"),
         (["bash", "-c", "echo <(true) > /dev/null; echo bash > said"], "bash"),
@@ -184,7 +199,11 @@ async def test_the_network_is_open(house: House) -> None:
 @pytest.mark.parametrize("mode", ["uid", "none"])
 async def test_what_is_held_without_landlock(house: House, mode: SandboxMode) -> None:
     client = await house.client(mode)
-    attempts = {"shadow": "open('/etc/shadow')", "fstab": "open('/etc/fstab')", "key": f"open({str(house.layout.key)!r})"}
+    attempts = {
+        "shadow": "open('/etc/shadow')",
+        "fstab": "open('/etc/fstab')",
+        "key": f"open({str(house.layout.key)!r})",
+    }
     closed = "done" if mode == "none" else "PermissionError"
     assert await outcome(house, client, attempts) == {"shadow": closed, "fstab": "done", "key": closed}
     held = "\n".join(client.sandbox.held)
@@ -215,7 +234,9 @@ async def test_a_data_folder_that_programs_cannot_walk_to(house: House) -> None:
     client = await inner.client()
     try:
         assert "programs can walk to their data folder by its full path" in client.sandbox.not_held
-        found = await outcome(inner, client, {"own": "open('own', 'w')", "path": f"open({str(inner.path('own'))!r}, 'w')"})
+        found = await outcome(
+            inner, client, {"own": "open('own', 'w')", "path": f"open({str(inner.path('own'))!r}, 'w')"}
+        )
         assert found == {"own": "done", "path": "PermissionError"}
     finally:
         await inner.end()
@@ -249,7 +270,8 @@ async def test_without_root_landlock_is_held(house: House) -> None:
             "signal": f"import os; os.kill({supervisor.pid}, 9)",
             "own": "open('own', 'w')",
             # It can knock (Landlock does not look at that), but not show the key.
-            "list": connect + '; s.sendall(b\'{"id":1,"ask":{"type":"list"}}\\n\'); assert b"not_authenticated" in s.recv(999)',
+            "list": connect
+            + '; s.sendall(b\'{"id":1,"ask":{"type":"list"}}\\n\'); assert b"not_authenticated" in s.recv(999)',
         }
         denied = dict.fromkeys(("key", "write", "signal"), "PermissionError")
         assert await outcome(house, client, attempts) == dict.fromkeys(attempts, "done") | denied

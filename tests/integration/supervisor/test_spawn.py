@@ -141,7 +141,9 @@ async def test_a_program_that_ends_is_forgotten(house: House) -> None:
 
 async def test_what_a_program_leaves_behind_is_reaped(house: House) -> None:
     client = await house.client()
-    await house.run(client, "import subprocess as s; p = s.Popen(['sleep', '0.3']); open('left', 'w').write(f'{p.pid}\\n')")
+    await house.run(
+        client, "import subprocess as s; p = s.Popen(['sleep', '0.3']); open('left', 'w').write(f'{p.pid}\\n')"
+    )
     left = int(await house.written("left"))
     await until(lambda: proc.stat(left) is None, what="the orphan is gone, and no zombie")
 
@@ -227,4 +229,8 @@ async def test_programs_start_with_every_signal_at_its_default(house: House) -> 
     status = Path(f"/proc/{run.pid}/status").read_text()
     # glibc keeps 32 and 33 for itself, and its posix_spawn ignores them in every child; sleep(1) has no threads.
     usual = ~(0b11 << 31)
-    assert [int(status.split(f"{name}:")[1].split()[0], 16) & usual for name in ("SigIgn", "SigBlk", "SigCgt")] == [0, 0, 0]
+    assert [int(status.split(f"{name}:")[1].split()[0], 16) & usual for name in ("SigIgn", "SigBlk", "SigCgt")] == [
+        0,
+        0,
+        0,
+    ]

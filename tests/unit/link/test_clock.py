@@ -25,22 +25,25 @@ class Connection:
         raise AssertionError(f"closed: {code} {reason}")
 
 
-def ticks(clock: Clock, seconds: float) -> None:
-    """Let the clock believe that time has passed: a tick is a tenth of a second."""
-    for _ in range(round(seconds * 10)):
-        clock._tick()
-        assert clock._timer is not None
-        clock._timer.cancel()
+def seconds(clock: Clock, count: int) -> None:
+    """Let the clock believe that time has passed."""
+    for _ in range(count):
+        clock._beat()
+        clock.stop()
 
 
 async def test_a_connection_is_looked_at_while_it_has_a_request_in_flight_and_no_longer() -> None:
     clock, connection = Clock(), Connection(left=3)
     clock.asking(connection)
-    ticks(clock, 1)
-    assert len(connection.looks) == 3
+    for looks in (1, 2, 3):
+        assert clock._sweeping is not None
+        clock._sweep()
+        assert len(connection.looks) == looks
+    assert clock._sweeping is None, "nobody asks: no timer runs"
     clock.asking(connection)
-    ticks(clock, 1)
+    clock._sweep()
     assert len(connection.looks) == 4
+    clock.stop()
 
 
 async def test_each_connection_is_pinged_once_an_interval_from_its_own_beginning() -> None:
@@ -48,9 +51,9 @@ async def test_each_connection_is_pinged_once_an_interval_from_its_own_beginning
     connections = [Connection() for _ in range(3 * PING_INTERVAL)]
     for connection in connections:
         clock.add(connection)
-        ticks(clock, 1)
+        seconds(clock, 1)
     before = [connection.beats for connection in connections]
-    ticks(clock, PING_INTERVAL)
+    seconds(clock, PING_INTERVAL)
     assert [connection.beats - seen for connection, seen in zip(connections, before, strict=True)] == [1] * len(
         connections
     )
@@ -58,11 +61,11 @@ async def test_each_connection_is_pinged_once_an_interval_from_its_own_beginning
 
 async def test_a_new_connection_is_not_pinged_before_a_whole_interval_less_a_second() -> None:
     clock, connection = Clock(), Connection()
-    ticks(clock, 3.5)
+    seconds(clock, 3)
     clock.add(connection)
-    ticks(clock, PING_INTERVAL - 1)
+    seconds(clock, PING_INTERVAL - 1)
     assert connection.beats == 0
-    ticks(clock, 1)
+    seconds(clock, 1)
     assert connection.beats == 1
 
 
@@ -71,7 +74,7 @@ async def test_a_removed_connection_is_left_alone() -> None:
     clock.add(connection)
     clock.remove(connection)
     clock.remove(connection)
-    ticks(clock, 2 * PING_INTERVAL)
+    seconds(clock, 2 * PING_INTERVAL)
     assert connection.beats == 0
 
 
