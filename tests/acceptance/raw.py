@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -76,6 +77,11 @@ class RawSocket:
             rid = self._rid
         self.send_text(json.dumps({**envelope, "req": req, "rid": rid, "msg": msg}))
         return rid
+
+    def abort(self) -> None:
+        """End the connection as a process does that is killed."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     # -- receiving ------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def ps(
 
 def kill(
     backend: BackendName,
-    pid: Annotated[int, typer.Argument(min=1, help="Process ID of a program that Quix started.")],
+    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Process ID of a program that Quix started.")],
     mode: Annotated[str, typer.Option("-s", "--signal", help="SIGTERM, SIGKILL or SIGHUP.")] = "SIGTERM",
 ) -> None:
     """Signal a program: SIGTERM and SIGKILL reach its whole tree, SIGHUP the program itself."""
