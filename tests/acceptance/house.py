@@ -171,14 +171,20 @@ class Rest:
 
 
 class House:
-    """A folder with everything that one test starts. Nothing outlives `close`."""
+    """A folder with everything that one test starts. Nothing outlives `close`.
+
+    Attributes:
+        root: the folder.
+        programs: what was started so far, whether it runs or not.
+        password_file: holds the password that all users have.
+    """
 
     def __init__(self, template: Path | None = None) -> None:
         # Not below pytest's own folder: that one is for its owner alone, and programs have another uid.
         self.root = Path(tempfile.mkdtemp(prefix="quix-acceptance-"))
         self.root.chmod(0o711)
         self._template = template
-        self._programs: list[Program] = []
+        self.programs: list[Program] = []
         self._servers: list[Server] = []
         self._env = {"XDG_CONFIG_HOME": str(self.root / "config")}
         self.password_file = self.root / "password"
@@ -197,7 +203,7 @@ class House:
     def start(self, name: str, argv: list[str], env: Mapping[str, str] | None = None) -> Program:
         """Start any program; what it writes is in the file `name`.log."""
         program = Program(argv, self.root / f"{name}.log", {**self._env, **(env or {})})
-        self._programs.append(program)
+        self.programs.append(program)
         return program
 
     def server(self, *args: str, name: str = "server", port: int = 0, http: int = 0, **env: str) -> Server:
@@ -209,7 +215,7 @@ class House:
         settings = {**self._env, **{f"QUIX_{key.upper()}": value for key, value in env.items()}}
         log = self.root / f"{name}.log"
         server = Server(argv, log, settings, data_dir, port or free_port(), http or free_port())
-        self._programs.append(server)
+        self.programs.append(server)
         self._servers.append(server)
         server.wait_ready()
         return server
@@ -245,7 +251,7 @@ class House:
             AssertionError: a server did not end with 0 on SIGTERM.
         """
         statuses = [server.terminate() for server in self._servers if server.is_running]
-        for program in self._programs:
+        for program in self.programs:
             if program.is_running:
                 program.kill()
         self._sweep()

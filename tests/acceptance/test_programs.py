@@ -209,7 +209,7 @@ def test_verb_2_lists_every_process(rest: Rest, machine: str) -> None:
     assert len(set(listed)) == len(listed)
     assert throughout <= set(listed)
     own = next(row for row in rows if row["pid"] == os.getpid())
-    assert "pytest" in own["reqc"]
+    assert "python" in own["reqc"]
     assert abs(own["mem_util"] - int(status(os.getpid(), "VmRSS").split()[0]) * 1024 / 10**6) < 10
 
 

@@ -42,7 +42,8 @@ class Shell:
     def __init__(self, home: Path) -> None:
         self.home = home
         clean = {name: value for name, value in os.environ.items() if not name.startswith("QUIX_")}
-        self.env = {**clean, "XDG_CONFIG_HOME": str(home)}
+        path = f"{Path(QUIX).parent}:{os.environ['PATH']}"
+        self.env = {**clean, "XDG_CONFIG_HOME": str(home), "PATH": path}
 
     @property
     def credentials(self) -> Path:

@@ -214,6 +214,9 @@ class Client:
 
 
 def _backend(backend: str) -> str:
+    if "/" in backend:
+        # HTTP servers take an encoded slash for a real one, so no path can name this.
+        raise QuixError(f"backend: {backend!r} holds a slash; name it by its id", Exit.NO_BACKEND)
     return f"/backends/{_segment(backend, 'backend')}"
 
 

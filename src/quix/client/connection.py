@@ -92,7 +92,7 @@ class Connection:
             )
         if tls is not None or isinstance(error, httpx.DecodingError) or _is_other_protocol(error):
             return NotQuixServerError(self.url)
-        text = f"{self.url}: {str(error) or type(error).__name__}"
+        text = f"{self.url}: {str(error).rstrip('.') or type(error).__name__}"
         was_sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
         return NoAnswerError(text) if was_sent and method != "GET" else ServerUnreachableError(text)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from quix import logs
 from quix.link.outcomes import AskError
 from quix.server.fleet import Fleet
 from quix.store import Store
+from quix.store.errors import NotFoundError, StoreUnavailableError
+from quix.store.ids import new_id
 from quix.store.runs import Run
 from quix.wire.messages import Execute, Process, ProcSignal, ViewRunning
 
@@ -23,7 +27,10 @@ class Programs:
         self._store = store
 
     async def execute(self, user: str, backend_id: str, cmd: list[str]) -> Run:
-        """Start a program and return the run it is; what was started is in the store, whoever loses the answer.
+        """Start a program and return the run it is.
+
+        Where the store cannot keep the run, the program runs all the same, and so the answer is a success: to be told
+        `unavailable` and ask again would start it twice.
 
         The log names the program and not its arguments, which may hold secrets.
         """
@@ -34,7 +41,13 @@ class Programs:
             event.warning("execute failed", reason=error.reason)
             raise
         event.info("executed", pid=started.proc_id)
-        return await self._store.runs.add(backend_id, cmd, started.proc_id, user)
+        try:
+            return await self._store.runs.add(backend_id, cmd, started.proc_id, user)
+        except (StoreUnavailableError, NotFoundError) as error:
+            now = time.time()
+            run = Run(new_id(now), backend_id, cmd, started.proc_id, user, now)
+            event.error("a run is missing in the history", run=run.id, pid=run.proc_id, error=str(error))
+            return run
 
     async def view_running(self, backend_id: str, verb: int = 1) -> list[Process]:
         """List the programs that Quix started, or with `verb` 2 every process that the agent sees."""

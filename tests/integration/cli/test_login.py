@@ -139,9 +139,9 @@ async def test_nobody_listens(stranger: Shell) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhaha",
-        b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
+        b"220 mail.example ready\r\n\r\n",
     ],
-    ids=["page", "404", "other-json", "redirect", "not-gzip", "ssh"],
+    ids=["page", "404", "other-json", "redirect", "not-gzip", "no-http"],
 )
 async def test_other_server(stranger: Shell, answer: bytes) -> None:
     async with answering(answer) as (url, _):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -120,6 +119,6 @@ async def test_another_user_is_turned_away_even_where_the_folder_is_open(house: 
 
 
 async def test_the_socket_and_the_key_are_private(house: House, callers: list[Caller]) -> None:
-    assert os.stat(house.layout.socket).st_mode & 0o777 == 0o600
-    assert os.stat(house.layout.key).st_mode & 0o777 == 0o600
+    assert house.layout.socket.stat().st_mode & 0o777 == 0o600
+    assert house.layout.key.stat().st_mode & 0o777 == 0o600
     assert house.layout.key.read_text() not in house.layout.log.read_text()

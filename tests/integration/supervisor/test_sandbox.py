@@ -87,11 +87,12 @@ async def test_it_does_as_it_likes_in_its_folder(house: House) -> None:
     attempts = {
         "write": "open('a', 'w').write('x')",
         "full path": f"open({str(house.layout.data / 'b')!r}, 'w').write('x')",
-        "move": "import os; os.mkdir('d'); os.rename('a', 'd/a'); os.link('d/a', 'c'); os.symlink('c', 's'); os.unlink('s')",
-        "execute": "import os, shutil, subprocess; shutil.copy('/usr/bin/true', 't'); subprocess.run(['./t'], check=True)",
-        "temporary": "import tempfile, os; f = tempfile.NamedTemporaryFile(); assert f.name.startswith(os.environ['TMPDIR'])",
+        "move": "import os; os.mkdir('d'); os.rename('a', 'd/a'); os.link('d/a', 'c')",
+        "remove": "import os; os.symlink('c', 's'); os.unlink('s'); os.unlink('c')",
+        "execute": "import shutil, subprocess as s; shutil.copy('/usr/bin/true', 't'); s.run(['./t'], check=True)",
+        "temporary": "import tempfile as t, os; assert t.NamedTemporaryFile().name.startswith(os.environ['TMPDIR'])",
         "truncate": "open('a', 'w').close(); open('a', 'r+').truncate(10)",
-        "devices": "open('/dev/null', 'w').write('x'); open('/dev/zero', 'rb').read(9); open('/dev/urandom', 'rb').read(9)",
+        "devices": "open('/dev/null', 'w').write('x'); open('/dev/urandom', 'rb').read(9)",
         "fifo and socket": "import os, socket; os.mkfifo('p'); socket.socket(socket.AF_UNIX).bind('sock')",
     }
     assert await outcome(house, await house.client(), attempts) == dict.fromkeys(attempts, "done")

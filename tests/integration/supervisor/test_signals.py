@@ -202,7 +202,7 @@ async def test_a_pid_that_was_given_to_another_process_is_never_hit(
     assert await client.runs() == []
     for mode in ("SIGTERM", "SIGKILL", "SIGHUP"):
         with pytest.raises(Refusal) as caught:
-            await client.signal(stranger.pid, mode)  # type: ignore[arg-type]
+            await client.signal(stranger.pid, mode)
         assert caught.value.reason is Reason.PID_UNKNOWN
     assert stranger.poll() is None
 

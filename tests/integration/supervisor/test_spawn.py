@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
 from pathlib import Path
@@ -88,11 +87,12 @@ async def test_an_account_of_its_own_for_good(house: House) -> None:
 
 
 @pytest.mark.root
-async def test_an_account_that_was_chosen(house: House) -> None:
-    found = await look(house, await house.client(program_user="61000:61001"))
-    assert found["uids"] == [61000] * 3
-    assert found["gids"] == [61001] * 3
-    assert house.layout.data.stat().st_uid == 61000
+@pytest.mark.parametrize(("user", "uid", "gid"), [("61000:61001", 61000, 61001), ("nobody", 65534, 65534)])
+async def test_an_account_that_was_chosen(house: House, user: str, uid: int, gid: int) -> None:
+    found = await look(house, await house.client(program_user=user))
+    assert found["uids"] == [uid] * 3
+    assert found["gids"] == [gid] * 3
+    assert house.layout.data.stat().st_uid == uid
 
 
 @pytest.mark.root
@@ -102,7 +102,7 @@ async def test_the_supervisor_stays_what_it_was(house: House) -> None:
     status = Path(f"/proc/{client.pid}/status").read_text()
     assert "Uid:\t0\t0\t0\t0" in status
     assert "NoNewPrivs:\t0" in status
-    assert len(os.listdir(f"/proc/{client.pid}/task")) == 1
+    assert len(list(Path(f"/proc/{client.pid}/task").iterdir())) == 1
 
 
 @pytest.mark.root

@@ -180,15 +180,15 @@ async def test_supervisor_and_programs_outlive_an_agent_whose_whole_process_grou
     stat = proc.stat(supervisor)
     assert stat is not None
     assert stat.session == supervisor
-    assert {os.readlink(f"/proc/{supervisor}/fd/{number}") for number in (0, 1)} == {"/dev/null"}
-    assert os.readlink(f"/proc/{supervisor}/fd/2") == str(house.layout.log)
+    streams = [str(Path(f"/proc/{supervisor}/fd/{number}").readlink()) for number in range(3)]
+    assert streams == ["/dev/null", "/dev/null", str(house.layout.log)]
 
 
 async def test_requests_in_flight_when_the_supervisor_dies_have_an_end(house: House) -> None:
     client = await house.client()
     os.kill(client.pid, signal.SIGSTOP)
     asked = [asyncio.create_task(client.runs()), asyncio.create_task(client.spawn(["sleep", "1000"]))]
-    asked.append(asyncio.create_task(client.signal(1, "SIGHUP")))  # type: ignore[arg-type]
+    asked.append(asyncio.create_task(client.signal(1, "SIGHUP")))
     await asyncio.sleep(0)  # they are written
     await asyncio.sleep(0)
     os.kill(client.pid, signal.SIGKILL)
@@ -200,7 +200,12 @@ async def test_requests_in_flight_when_the_supervisor_dies_have_an_end(house: Ho
     assert signalled.reason is Reason.UNAVAILABLE
 
 
-IDLE = "import sys, quix.supervisor.supervisor as s; s.IDLE_LIMIT = 0.5; from quix.supervisor.__main__ import main; sys.exit(main())"
+IDLE = """
+import sys
+from quix.supervisor import __main__, supervisor
+supervisor.IDLE_LIMIT = 0.5
+sys.exit(__main__.main())
+"""
 
 
 async def test_it_ends_by_itself_once_there_is_nothing_to_do(house: House) -> None:
@@ -218,6 +223,7 @@ async def test_it_ends_by_itself_once_there_is_nothing_to_do(house: House) -> No
     assert not house.layout.socket.exists()
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("closed", ["root", "agent"])
 async def test_a_folder_that_belongs_to_somebody_else_is_refused(house: House, closed: str) -> None:
     house.layout.prepare_agent()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.supervisor import walkable_folder
 from quix.supervisor.account import Account
 from quix.supervisor.layout import Layout, lock
 
@@ -21,16 +22,16 @@ SOMEBODY = Account(61000, 61001, switches=True)
     ],
 )  # fmt: skip
 @pytest.mark.root
-def test_the_first_folder_that_is_closed(tmp_path: Path, mode: int, owner: tuple[int, int], blocked: bool) -> None:
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    for folder in (inner, *inner.parents):
-        if folder not in (Path("/"), Path("/tmp")):
-            folder.chmod(0o755)
-    os.chown(tmp_path / "a", *owner)
-    (tmp_path / "a").chmod(mode)
-    assert Layout(inner).obstacle(SOMEBODY) == (tmp_path / "a" if blocked else None)
-    assert Layout(inner).obstacle(Account(0, 0, switches=False)) is None
+def test_the_first_folder_that_is_closed(mode: int, owner: tuple[int, int], blocked: bool) -> None:
+    with walkable_folder() as top:
+        top.chmod(0o755)
+        folder = top / "a"
+        inner = folder / "b"
+        inner.mkdir(parents=True)
+        os.chown(folder, *owner)
+        folder.chmod(mode)
+        assert Layout(inner).obstacle(SOMEBODY) == (folder if blocked else None)
+        assert Layout(inner).obstacle(Account(0, 0, switches=False)) is None
 
 
 def test_one_holds_the_lock(tmp_path: Path) -> None:

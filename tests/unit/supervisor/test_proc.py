@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quix.supervisor import proc
 
-FIELDS = "S 41 4242 40 0 -1 4194304 1 2 3 4 500 60 7000 800 20 0 3 0 123456 1048576 77 18446744073709551615".split()
+FIELDS = b"S 41 4242 40 0 -1 4194304 1 2 3 4 500 60 7000 800 20 0 3 0 123456 1048576 77 18446744073709551615"
 
 
 def line(name: bytes) -> bytes:
-    return b"4242 (" + name + b") " + " ".join(FIELDS).encode() + b"\n"
+    return b"4242 (" + name + b") " + FIELDS + b"\n"
 
 
 @given(st.binary(max_size=15))
@@ -48,9 +49,8 @@ def test_a_process_that_is_not_there() -> None:
     assert proc.environ(pid) == []
 
 
-def test_a_file_longer_than_one_read(tmp_path: object) -> None:
+def test_a_file_longer_than_one_read(tmp_path: Path) -> None:
     expected = b"".join(b"%d\n" % number for number in range(5000))
-    path = os.path.join(str(tmp_path), "long")
-    with open(path, "wb") as stream:
-        stream.write(expected)
-    assert proc.read(path) == expected
+    path = tmp_path / "long"
+    path.write_bytes(expected)
+    assert proc.read(str(path)) == expected
