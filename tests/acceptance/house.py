@@ -44,6 +44,7 @@ class Program:
     def __init__(self, argv: list[str], log: Path, env: Mapping[str, str]) -> None:
         self.log = log
         with log.open("ab") as stream:
+            self._before = stream.tell()  # what an earlier one of the same name wrote
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, **env}
             )
@@ -55,7 +56,7 @@ class Program:
     @property
     def text(self) -> str:
         """What it has written so far."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_bytes()[self._before :].decode(errors="replace")
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the lines of JSON that are `event` of that name."""
@@ -89,11 +90,13 @@ class Program:
 class Server(Program):
     """A running `quix server`."""
 
-    def __init__(self, argv: list[str], log: Path, env: Mapping[str, str], data_dir: Path, port: int, http: int):
-        super().__init__([*argv, f"--listen=127.0.0.1:{port}", f"--http=127.0.0.1:{http}"], log, env)
+    def __init__(
+        self, argv: list[str], log: Path, env: Mapping[str, str], data_dir: Path, listen: tuple[str, int], http: int
+    ) -> None:
+        host, self.port = listen
+        super().__init__([*argv, f"--listen={host}:{self.port}", f"--http=127.0.0.1:{http}"], log, env)
         self.data_dir = data_dir
-        self.port = port
-        self.url = f"ws://127.0.0.1:{port}/wsi"
+        self.url = f"ws://{host}:{self.port}/wsi"
         self.http = f"http://127.0.0.1:{http}"
 
     def wait_ready(self) -> None:
@@ -206,7 +209,9 @@ class House:
         self.programs.append(program)
         return program
 
-    def server(self, *args: str, name: str = "server", port: int = 0, http: int = 0, **env: str) -> Server:
+    def server(
+        self, *args: str, name: str = "server", host: str = "127.0.0.1", port: int = 0, http: int = 0, **env: str
+    ) -> Server:
         """Start a server with every user, and wait until it is ready. `env` are settings: `auth_timeout="2"`."""
         data_dir = self.root / name
         if self._template is not None and not data_dir.exists():
@@ -214,7 +219,7 @@ class House:
         argv = [QUIX, "server", f"--data-dir={data_dir}", *args]
         settings = {**self._env, **{f"QUIX_{key.upper()}": value for key, value in env.items()}}
         log = self.root / f"{name}.log"
-        server = Server(argv, log, settings, data_dir, port or free_port(), http or free_port())
+        server = Server(argv, log, settings, data_dir, (host, port or free_port()), http or free_port())
         self.programs.append(server)
         self._servers.append(server)
         server.wait_ready()

@@ -144,8 +144,8 @@ def test_an_agent_waits_for_a_server_that_is_not_there_yet(house: House, server:
     agent = house.agent(server.url)
     agent.wait_for("server not reached")
     again = house.again(server)
-    again.rest().wait_online()
-    assert "enrolled" in agent.text
+    agent.wait_for("enrolled")
+    assert len(again.rest().online()) == 1
 
 
 def test_a_server_that_drains_sends_agents_away_with_1013_and_exits_with_0(house: House, server: Server) -> None:

@@ -64,14 +64,21 @@ def _draw(table: render.Table) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    console = Console(highlight=False, emoji=False, markup=False)
+    if not render.fits(table, console.width):
+        _write(render.records(table))
+        return
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    last = len(table.head) - 1
     for column, title in enumerate(table.head):
-        # Folded and not cut off where the terminal is narrow: half an id is of no use.
-        drawn.add_column(title, justify="right" if column in table.right else "left", overflow="fold")
+        # Folded and not cut off: half a command is of no use.
+        drawn.add_column(
+            title, justify="right" if column in table.right else "left", no_wrap=column != last, overflow="fold"
+        )
     for row in table.rows:
         cells = [Text(text) for text in row]
         if table.state is not None:
             cells[table.state].stylize("green" if row[table.state] in _GOOD else "yellow")
         drawn.add_row(*cells)
     with _stdout():
-        Console(highlight=False, emoji=False, markup=False).print(drawn)
+        console.print(drawn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, Struct
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from quix.client import Backend, Lease, Run
     from quix.wire.messages import Process, TeleData, VpnStatus
 
-_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+_FOLDED: Final = 24
+"""Columns of a terminal that the last column of a table needs at least."""
+
+_UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 class Table(Struct, frozen=True):
@@ -58,7 +61,7 @@ def plain(table: Table) -> str:
         return table.empty
     lines = [table.head, *table.rows]
     last = len(table.head) - 1
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(table.head))]
+    widths = _widths(table)
 
     def cell(column: int, text: str) -> str:
         padding = " " * (widths[column] - _width(text))
@@ -67,6 +70,26 @@ def plain(table: Table) -> str:
         return text if column == last else text + padding
 
     return "\n".join("  ".join(cell(*each) for each in enumerate(line)).rstrip() for line in lines)
+
+
+def records(table: Table) -> str:
+    """Return a table as one block of lines for each row, for where its columns do not fit beside each other."""
+    title = max(map(len, table.head)) + 2
+    blocks = [
+        "\n".join(f"{name:{title}}{cell}".rstrip() for name, cell in zip(table.head, row, strict=True))
+        for row in table.rows
+    ]
+    return "\n\n".join(blocks)
+
+
+def fits(table: Table, columns: int) -> bool:
+    """Return whether a table fits a terminal of so many columns, its last column folded where it is long."""
+    widths = _widths(table)
+    return sum(widths[:-1]) + 2 * len(widths[:-1]) + min(widths[-1], _FOLDED) <= columns
+
+
+def _widths(table: Table) -> list[int]:
+    return [max(map(_width, cells)) for cells in zip(table.head, *table.rows, strict=True)]
 
 
 def _width(text: str) -> int:

@@ -139,12 +139,6 @@ class Tokens:
         self._forget([digest])
         return bool(gone)
 
-    async def revoke_subject(self, kind: Kind, subject: str) -> None:
-        """End every token of a backend or a user."""
-        async with self._database.write() as connection:
-            await self.drop(connection, kind, subject)
-        self.forget_subject(kind, subject)
-
     async def purge(self, now: float) -> int:
         """Delete the expired tokens, which nothing returns any more; return how many there were."""
         async with self._database.write() as connection:

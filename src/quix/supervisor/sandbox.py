@@ -39,6 +39,8 @@ class Sandbox:
     Attributes:
         account: whose rights programs get.
         has_marks: whether each run can have a group of its own (`quix.supervisor.marks`).
+        shields_threads: whether a thread that enters has nothing to fear of programs (`quix.supervisor.spawn`): it does
+            not take on their uid, or their signals cannot reach it.
     """
 
     def __init__(self, settings: SupervisorSettings) -> None:
@@ -48,6 +50,7 @@ class Sandbox:
         self._abi = landlock.abi() if settings.sandbox == "landlock" else 0
         self.account: Account = resolve(settings.program_user, own=settings.sandbox != "none")
         self.has_marks = self.account.switches and marks.are_available()
+        self.shields_threads = not self.account.switches or landlock.has_scopes(self._abi)
 
     def check(self) -> None:
         """Raise Refusal(SANDBOX_UNAVAILABLE) where this machine cannot do what was asked for."""

@@ -16,6 +16,9 @@ A = TypeVar("A")
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters: what a machine says of itself is shown on terminals, and kept in databases."""
+
 
 class Request(Struct, Generic[A], kw_only=True):
     """A request that is answered with an `A` or refused with a `Reason`."""
@@ -182,15 +185,18 @@ class AgentFacts(Request[Done], kw_only=True):
     answer: ClassVar[Any] = Done
     extension: ClassVar[str | None] = "agent"
 
-    name: Annotated[str, Meta(max_length=253)]
-    hostname: Annotated[str, Meta(max_length=253)]
-    os: Annotated[str, Meta(max_length=200)]
-    kernel: Annotated[str, Meta(max_length=200)]
-    arch: Annotated[str, Meta(max_length=50)]
-    agent_version: Annotated[str, Meta(max_length=50)]
-    boot_id: Annotated[str, Meta(max_length=64)]
+    name: Annotated[str, Meta(max_length=253, pattern=_LINE)]
+    hostname: Annotated[str, Meta(max_length=253, pattern=_LINE)]
+    os: Annotated[str, Meta(max_length=200, pattern=_LINE)]
+    kernel: Annotated[str, Meta(max_length=200, pattern=_LINE)]
+    arch: Annotated[str, Meta(max_length=50, pattern=_LINE)]
+    agent_version: Annotated[str, Meta(max_length=50, pattern=_LINE)]
+    boot_id: Annotated[str, Meta(max_length=64, pattern=_LINE)]
     labels: Annotated[
-        dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=253)]],
+        dict[
+            Annotated[str, Meta(min_length=1, max_length=63, pattern=_LINE)],
+            Annotated[str, Meta(max_length=253, pattern=_LINE)],
+        ],
         Meta(max_length=64),
     ] = msgspec.field(default_factory=dict)
 

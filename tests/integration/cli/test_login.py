@@ -215,9 +215,9 @@ async def test_certificate_has_to_be_signed_by_somebody_trusted(
     issued = authority.issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    tls = {"tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+    tls = {"tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem", "http": f"0.0.0.0:{free_port()}"}
     async with place(tmp_path / "server", **tls) as there:
-        url = there.url.replace("http://127.0.0.1", "https://localhost")
+        url = there.url.replace("http://0.0.0.0", "https://localhost")
         result = await stranger.quix("login", url, "--username", "op", stdin=PASSWORD)
         assert "not trusted" in result.complaint
         assert "--ca" in result.complaint

@@ -137,9 +137,10 @@ async def test_facts_are_kept_and_name_the_backend(tmp_path: Path) -> None:
         [backend] = await here.control.store.backends.find("web-1")
         assert backend.facts is not None
         assert backend.facts.labels == {"role": "web"}
-        answer = await client.ask("agent_facts", {**facts, "labels": {"": "x"}})
-        assert answer["reason"] == "request_invalid"
-        assert answer["detail"].startswith("msg.labels")
+        for odd in ({"labels": {"": "x"}}, {"labels": {"a": "\x1b[2J"}}, {"name": "two\nlines"}, {"hostname": "\0"}):
+            answer = await client.ask("agent_facts", {**facts, **odd})
+            assert answer["reason"] == "request_invalid"
+            assert answer["detail"].startswith(f"msg.{next(iter(odd))}")
 
 
 async def test_another_token_in_a_later_request_is_refused(tmp_path: Path) -> None:

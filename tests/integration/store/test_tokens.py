@@ -14,6 +14,7 @@ from quix.store.engine import StoreUnavailableError
 from quix.store.lookups import CACHE_LIFE, CACHE_SIZE, CHUNK
 from quix.store.tables import tokens
 from quix.store.tokens import BACKEND, LOGIN
+from quix.store.users import Role
 from quix.wire.peer import token_digest
 from quix.wire.reasons import Reason, Refusal
 
@@ -82,12 +83,13 @@ async def test_a_revoked_token_is_gone_at_once(store: Store, clock: FakeClock) -
 
 
 async def test_a_subjects_tokens_end_together(store: Store, clock: FakeClock) -> None:
+    await store.users.add("ada", Role.VIEWER, "a hash")
     hers = [await store.tokens.issue(LOGIN, "ada", 60, clock.now) for _ in range(3)]
     other_kind = await store.tokens.issue(BACKEND, "ada", 60, clock.now)
     other = await store.tokens.issue(LOGIN, "bob", 60, clock.now)
     for token in hers:
         assert await store.tokens.lookup(token, LOGIN, clock.now) is not None
-    await store.tokens.revoke_subject(LOGIN, "ada")
+    await store.users.set_password("ada", "another hash")
     assert [await store.tokens.lookup(token, LOGIN, clock.now) for token in hers] == [None] * 3
     assert await store.tokens.lookup(other_kind, BACKEND, clock.now) is not None
     assert await store.tokens.lookup(other, LOGIN, clock.now) is not None

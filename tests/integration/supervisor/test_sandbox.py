@@ -140,9 +140,10 @@ async def test_it_reaches_no_abstract_socket_and_not_the_supervisor(house: House
     assert set(found.values()) == {"PermissionError"}
 
 
-async def test_hounding_the_supervisor_while_it_starts_others_does_no_harm(house: House) -> None:
-    """The thread that starts a program has the programs' uid for a moment (`quix.supervisor.spawn`)."""
-    client = await house.client()
+@pytest.mark.parametrize("mode", ["landlock", "uid"])
+async def test_hounding_the_supervisor_while_it_starts_others_does_no_harm(house: House, mode: SandboxMode) -> None:
+    """What starts a program has the programs' uid for a moment (`quix.supervisor.spawn`)."""
+    client = await house.client(mode)
     hound = f"""
 import ctypes, os, resource, signal
 libc = ctypes.CDLL(None)
