@@ -11,7 +11,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from quix.cli.serve import run_server
 
 if TYPE_CHECKING:
     from quix.server.control import Control
@@ -20,10 +24,15 @@ if TYPE_CHECKING:
 _STOP_TIMEOUT: Final = 10.0
 
 
-def run(listen: str, http: str) -> None:
-    """Run until SIGTERM or Ctrl-C; the folder, and every program the agent started, is gone afterwards."""
+def demo(
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the agent dials in.")] = "127.0.0.1:8470",
+    http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where REST requests arrive.")] = "127.0.0.1:8480",
+) -> None:
+    """Run a server and one agent of this machine in a temporary folder, and print how to log in.
+
+    The folder, and every program that was started, is gone afterwards.
+    """
     from quix import logs
-    from quix.cli.serve import run_server
     from quix.server.settings import ServerSettings, VpnSettings, WireGuardSettings
 
     with tempfile.TemporaryDirectory(prefix="quix-demo-") as name:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quix.cli import backends, login, programs, serve, telemetry, user, version, vpn
+from quix.cli import backends, demo, login, programs, serve, telemetry, user, version, vpn
 from quix.cli.output import say
 from quix.exits import Exit, QuixError, report
 
@@ -38,7 +38,7 @@ def _options(
 
 app.command()(serve.server)
 app.command()(serve.agent)
-app.command()(serve.demo)
+app.command()(demo.demo)
 app.add_typer(user.app, name="user")
 app.command("login")(login.log_in)
 app.command("logout")(login.log_out)

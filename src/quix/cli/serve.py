@@ -95,16 +95,6 @@ def agent(
     become(config.load(AgentSettings, flags, os.environ, config_file))
 
 
-def demo(
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the agent dials in.")] = "127.0.0.1:8470",
-    http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where REST requests arrive.")] = "127.0.0.1:8480",
-) -> None:
-    """Run a server and one agent of this machine in a temporary folder, and print how to log in."""
-    from quix.cli.demo import run
-
-    run(listen, http)
-
-
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     """The flags among a command's local names: plain values that were given."""
     left_out = {"config_file", "label"}

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from quix.link.connection import Connection
 from quix.wire.messages import AgentFacts
 from quix.wire.reasons import CloseCode
 
-if TYPE_CHECKING:
-    from quix.server.gate import Gate
+
+class Watcher(Protocol):
+    """Who is told of the life of sessions."""
+
+    def opened(self, session: Session) -> None:
+        """The upgrade is done; nobody is authenticated yet."""
+
+    def ended(self, session: Session, code: int, reason: str) -> None:
+        """The connection is over, called once."""
 
 
 class Session:
@@ -27,14 +34,14 @@ class Session:
     """
 
     __slots__ = (
-        "_deadline", "_gate", "address", "backend_id", "connected_at", "connection", "facts", "may_extend",
+        "_deadline", "_watcher", "address", "backend_id", "connected_at", "connection", "facts", "may_extend",
         "token_digest",
     )  # fmt: skip
 
     connection: Connection[Session]
 
-    def __init__(self, gate: Gate, may_extend: bool) -> None:
-        self._gate = gate
+    def __init__(self, watcher: Watcher, may_extend: bool) -> None:
+        self._watcher = watcher
         self._deadline: asyncio.TimerHandle | None = None
         self.may_extend = may_extend
         self.backend_id = ""
@@ -51,11 +58,11 @@ class Session:
     def connected(self, connection: Connection[Session]) -> None:
         self.connection = connection
         self.address = connection.address
-        self._gate.opened(self)
+        self._watcher.opened(self)
 
     def ended(self, code: int, reason: str) -> None:
         self._cancel_deadline()
-        self._gate.ended(self, code, reason)
+        self._watcher.ended(self, code, reason)
 
     def expect(self, seconds: float, code: CloseCode, reason: str) -> None:
         """Close the connection in `seconds` unless something else is expected before."""

@@ -169,7 +169,7 @@ def _become(plan: Plan, sandbox: Sandbox, pipe: int) -> NoReturn:
         _enter(plan, sandbox)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         try:
-            os.execve(plan.executable, plan.argv, plan.env)  # noqa: S606 - no shell is the point
+            os.execve(plan.executable, plan.argv, plan.env)
         except OSError as error:
             raise _refusal(error, plan) from error
     except Refusal as refusal:

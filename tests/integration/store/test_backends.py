@@ -19,7 +19,7 @@ FACTS = AgentFacts(
     arch="x86_64",
     agent_version="0.1.0",
     boot_id="0b0f0c62-8f2e-4a52-9d2d-6a2a5f1c9a11",
-    labels={"site": "Zürich", "nul": "a\0b"},
+    labels={"site": "Zürich", "odd": "a\u2028b \U0001f600"},
 )
 
 
