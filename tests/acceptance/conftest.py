@@ -73,8 +73,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, Any, pytest.TestReport]:
     """Show the logs of every process where a test failed."""
     report: pytest.TestReport = yield
-    houses = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, House)]
+    houses = {id(value): value for value in getattr(item, "funcargs", {}).values() if isinstance(value, House)}
     if report.failed and call.when == "call":
-        for house in houses:
+        for house in houses.values():
             report.sections.extend((f"log of {name}", text[-8000:]) for name, text in house.logs())
     return report

@@ -231,9 +231,12 @@ class House:
             *args, name=server.data_dir.name, port=server.port, http=int(server.http.rpartition(":")[2]), **env
         )
 
-    def agent(self, url: str, *args: str, name: str = "m1", username: str = "gate", **env: str) -> Program:
-        """Start an agent; its data folder is `name`."""
-        argv = [QUIX, "agent", f"--server={url}", f"--username={username}", f"--password-file={self.password_file}"]
+    def agent(
+        self, url: str, *args: str, name: str = "m1", username: str = "gate", inside: str = "", **env: str
+    ) -> Program:
+        """Start an agent, in the network namespace `inside` where one is given; its data folder is `name`."""
+        argv = ["ip", "netns", "exec", inside] if inside else []
+        argv += [QUIX, "agent", f"--server={url}", f"--username={username}", f"--password-file={self.password_file}"]
         argv += [f"--data-dir={self.root / name}", f"--name={name}", *args]
         return self.start(name, argv, {f"QUIX_{key.upper()}": value for key, value in env.items()})
 

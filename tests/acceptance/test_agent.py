@@ -24,11 +24,13 @@ def server(common: House) -> Server:
 class _NotQuix(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    server: HTTPServer
+
     def do_GET(self) -> None:
         status = int(self.path.strip("/") or 200)
         self.send_response(status)
         if status == 302:
-            self.send_header("Location", f"http://127.0.0.1:{self.server.server_address[1]}/200")
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/200")
         self.send_header("Content-Length", "5")
         self.end_headers()
         self.wfile.write(b"hello")
@@ -111,6 +113,20 @@ def test_a_proxy_whose_server_is_away_is_waited_for(house: House, other_server: 
     agent = house.agent(f"{other_server}/{status}")
     agent.wait_for("server not reached")
     assert agent.terminate() == 0
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x15\x03\x01\x00\x02\x02F", b"HTTP/1.1 101 Swi"])
+def test_a_connection_that_ends_during_the_upgrade_is_tried_again(house: House, answer: bytes) -> None:
+    """As a proxy does whose server is away, or a server that is killed at that moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        agent = house.agent(f"ws://127.0.0.1:{listening.getsockname()[1]}")
+        for _ in range(3):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(10)
+                connection.sendall(answer)
+        agent.wait_for("server not reached")
+        assert agent.terminate() == 0
 
 
 def test_plain_text_to_another_machine_is_refused_before_anything_is_sent(house: House) -> None:

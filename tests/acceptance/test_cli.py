@@ -1,178 +1,254 @@
-"""The command line as a user meets it: what it prints, and what it exits with."""
+"""The command line as a person and a script use it, against a real server and a real agent."""
 
 from __future__ import annotations
 
 import json
+import os
 import stat
-import subprocess
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from threading import Thread
+import time
+from typing import Any
 
 import pytest
 
-from acceptance.house import House, Rest, Server
-from harness.server import PASSWORD, free_port
+from acceptance.house import House, Server, is_alive, until
+from acceptance.raw import RawSocket
+from harness.server import PASSWORD
+from peers import page
 
-Quix = Callable[..., "subprocess.CompletedProcess[str]"]
+
+@pytest.fixture(scope="module")
+def cli(common: House, shared: Server, machine: str) -> House:
+    """A house whose command line is logged in as admin."""
+    done = common.quix("login", shared.http, "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    assert done.returncode == 0, done.stderr
+    return common
 
 
 @pytest.fixture
-def quix(common: House, shared: Server, tmp_path: Path) -> Quix:
-    """Run a command as the admin of the shared server, or with a login of one's own."""
-
-    def run(*args: str, user: str = "root", stdin: str = "") -> subprocess.CompletedProcess[str]:
-        home = {"XDG_CONFIG_HOME": str(tmp_path / user), "COLUMNS": "80"}
-        if args[0] != "login" and not (tmp_path / user).exists():
-            login = ("login", shared.http, "--username", user, "--password-stdin")
-            assert common.quix(*login, stdin=PASSWORD, env=home).returncode == 0
-        return common.quix(*args, stdin=stdin, env=home)
-
-    return run
+def fresh(house: House) -> House:
+    """A house whose command line has never logged in."""
+    return house
 
 
-def fails(done: subprocess.CompletedProcess[str], code: int, text: str) -> None:
-    """It exited with `code`, and said why in one line."""
-    assert done.returncode == code, done.stderr
-    assert text in done.stderr
-    assert done.stderr.startswith("quix: ")
-    assert done.stderr.count("\n") == 1
+def printed(house: House, *args: str) -> Any:
+    """Return the one JSON document that a command prints."""
+    command, *rest = args
+    group = [command, rest.pop(0)] if command in ("user", "vpn") else [command]
+    done = house.quix(*group, "--json", *rest)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def said(house: House, *args: str) -> tuple[int, str]:
+    """Return the exit status of a command that must fail, and what it said; in one line, on stderr only."""
+    done = house.quix(*args)
     assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.returncode, done.stderr
 
 
-@pytest.mark.root
-def test_a_program_from_start_to_end(quix: Quix, machine: str) -> None:
-    started = json.loads(quix("run", "-d", "--json", machine, "--", "sleep", "100").stdout)
-    [row] = [row for row in json.loads(quix("ps", machine, "--json").stdout) if row["pid"] == started["proc_id"]]
-    assert row["reqc"] == "sleep 100"
-    assert "sleep 100" in quix("ps", machine).stdout
-    assert started["run_id"] in quix("runs", machine).stdout
-    done = quix("kill", "-s", "SIGKILL", machine, str(started["proc_id"]))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert quix("run", machine, "--", "true").stdout.startswith("pid ")
+# -- from nothing to a running program ----------------------------------------------------------
 
 
-def test_a_backend_is_named_by_id_or_name(quix: Quix, machine: str) -> None:
-    by_name = json.loads(quix("telemetry", "machine", "--stat", "ttl_mem_usage", "--json").stdout)
-    assert [*by_name] == ["ttl_mem_usage"]
-    assert quix("telemetry", machine).stdout.startswith("cpu ")
-    assert "machine" in quix("ls").stdout
-    assert machine in {row["id"] for row in json.loads(quix("ls", "--json").stdout)}
+def test_the_first_five_minutes(fresh: House) -> None:
+    """What the README shows, in its order."""
+    data_dir = str(fresh.root / "mine")
+    add = ["user", "add", "me", "--role=admin", "--password-stdin", "--data-dir", data_dir]
+    added = fresh.quix(*add, stdin="long enough\n")
+    assert added.returncode == 0, added.stderr
+    server = fresh.server(name="mine")
+    fresh.password_file.write_text("long enough\n")
+    fresh.agent(server.url, username="me", name="web-1").wait_for("enrolled")
+    login = fresh.quix("login", server.http, "--username=me", "--password-stdin", stdin="long enough\n")
+    assert login.returncode == 0, login.stderr
+    until(lambda: [row["name"] for row in printed(fresh, "ls")] == ["web-1"], "it is listed by name")
+    started = fresh.quix("run", "-d", "web-1", "--", "sleep", "1000")
+    assert started.returncode == 0, started.stderr
+    (row,) = printed(fresh, "ps", "web-1")
+    assert row["reqc"] == "sleep 1000"
+    assert str(row["pid"]) in started.stdout
+    assert fresh.quix("kill", "web-1", str(row["pid"])).returncode == 0
+    until(lambda: not is_alive(row["pid"]), "it has ended")
+    assert printed(fresh, "ps", "web-1") == []
+    assert fresh.quix("rm", "web-1").returncode == 0
+    assert printed(fresh, "ls") == []
 
 
-def test_who_is_logged_in_and_out(quix: Quix, tmp_path: Path) -> None:
-    assert quix("whoami", user="watch").stdout == "watch (viewer)\n"
-    kept = tmp_path / "watch" / "quix" / "credentials.json"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert PASSWORD not in kept.read_text()
-    assert quix("logout", user="watch").returncode == 0
-    assert not kept.exists()
-    fails(quix("whoami", user="watch"), 77, "not logged in; run `quix login URL")
+def test_users_are_changed_while_the_server_runs(fresh: House) -> None:
+    server = fresh.server()
+    where = ["--data-dir", str(server.data_dir)]
+    assert {user["name"] for user in printed(fresh, "user", "ls", *where)} == {"root", "op", "watch", "gate"}
+    done = fresh.quix("user", "add", "new", "--role=enroller", "--password-stdin", *where, stdin="new password\n")
+    assert done.returncode == 0, done.stderr
+    with RawSocket(server.port) as backend:
+        backend.enrol("new", "new password")
+    assert fresh.quix("user", "rm", "new", *where).returncode == 0
+    with RawSocket(server.port) as backend:
+        answer = backend.ask("authenticate", {"username": "new", "password": "new password"}, auth=None)
+        assert answer["reason"] == "password_invalid"
+    done = fresh.quix("user", "add", "op", "--role=viewer", "--password-stdin", *where, stdin="new password\n")
+    assert done.returncode != 0
+    assert "op" in done.stderr
+    done = fresh.quix("user", "add", "x", "--role=viewer", "--password-stdin", *where, stdin="short\n")
+    assert (done.returncode, "password" in done.stderr) == (65, True)
+    done = fresh.quix("user", "add", "x", "--role=king", "--password-stdin", *where, stdin="new password\n")
+    assert (done.returncode, "king" in done.stderr) == (65, True)
+
+
+# -- one JSON document --------------------------------------------------------------------------
+
+
+def test_ls_shows_backends(cli: House, machine: str) -> None:
+    (found,) = [row for row in printed(cli, "ls") if row["id"] == machine]
+    assert (found["name"], found["connected"]) == ("machine", True)
+    assert machine in cli.quix("ls").stdout
+
+
+def test_run_ps_and_kill(cli: House, machine: str) -> None:
+    started = printed(cli, "run", "-d", "machine", "--", "sh", "-c", "sleep 1000; true", "--json")
+    rows = [row for row in printed(cli, "ps", machine) if row["pid"] == started["proc_id"]]
+    page.check({"rid": 0, "msg": rows}, page.RUNNING)
+    assert rows[0]["reqc"] == "sh -c 'sleep 1000; true' --json"
+    (run,) = [run for run in printed(cli, "runs", "machine") if run["id"] == started["run_id"]]
+    assert run["pid"] == started["proc_id"]
+    assert cli.quix("kill", "-s", "SIGKILL", "machine", str(started["proc_id"])).returncode == 0
+    until(lambda: not is_alive(started["proc_id"]), "it has ended")
+
+
+def test_every_process_is_listed_where_that_is_asked_for(cli: House) -> None:
+    assert os.getpid() in [row["pid"] for row in printed(cli, "ps", "machine", "--all")]
+
+
+def test_telemetry_is_in_the_shape_of_the_page(cli: House) -> None:
+    kinds = ["ttl_cpu_usage", "ttl_mem_usage", "disk_util", "vpn_status"]
+    data = printed(cli, "telemetry", "machine")
+    page.check({"rid": 0, "msg": {"tele_data": data}}, page.measured(kinds, has_vpn=False))
+
+
+def test_leases_are_listed(cli: House) -> None:
+    assert printed(cli, "vpn", "ls") == []
+
+
+# -- exit statuses ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cmd", "code"), [(["no-such-program"], 127), (["/etc/hostname"], 126), ([""], 125)])
+def test_run_fails_as_a_shell_does(cli: House, cmd: list[str], code: int) -> None:
+    assert said(cli, "run", "-d", "machine", "--", *cmd)[0] == code
+
+
+def test_a_backend_that_is_not_there_is_68(cli: House) -> None:
+    for command in (["ps"], ["telemetry"], ["runs"]):
+        code, text = said(cli, *command, "nowhere")
+        assert code == 68
+        assert "nowhere" in text or "backend" in text
+
+
+def test_a_name_that_is_not_unique_is_68(fresh: House) -> None:
+    server = fresh.server()
+    for folder in ("a", "b"):
+        fresh.agent(server.url, "--name=twin", name=folder)
+    rest = server.rest()
+    until(lambda: len(rest.online()) == 2, "both are connected")
+    fresh.quix("login", server.http, "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    until(lambda: [row["name"] for row in printed(fresh, "ls")] == ["twin", "twin"], "both are named")
+    code, text = said(fresh, "ps", "twin")
+    assert code == 68
+    assert all(backend in text for backend in rest.online())
+    assert printed(fresh, "ps", rest.online()[0]) == []
+
+
+def test_a_backend_that_is_offline_is_69_and_one_that_does_not_answer_75(fresh: House) -> None:
+    server = fresh.server(ask_timeout="1")
+    rest = server.rest()
+    fresh.quix("login", server.http, "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    with RawSocket(server.port) as backend:
+        backend.enrol()
+        name = rest.wait_online()
+        code, text = said(fresh, "ps", name)
+        assert code == 75
+        assert "unknown" in text
+    until(lambda: rest.online() == [], "it is offline")
+    code, text = said(fresh, "ps", name)
+    assert code == 69
+    assert "nothing was sent" in text
+
+
+def test_a_refusal_is_1_and_says_why(cli: House) -> None:
+    code, text = said(cli, "kill", "machine", "1")
+    assert code == 1
+    assert "pid_unknown" in text
+    code, text = said(cli, "kill", "-s", "SIGSTOP", "machine", "1")
+    assert code == 1
+    assert "mode_invalid" in text
+
+
+def test_without_a_login_it_is_77(fresh: House) -> None:
+    code, text = said(fresh, "ls")
+    assert code == 77
+    assert "quix login" in text
+
+
+def test_a_login_that_fails_is_77_and_keeps_nothing(fresh: House) -> None:
+    server = fresh.server()
+    for username, password, text in (("root", "wrong horse", "password"), ("gate", PASSWORD, "enrol")):
+        done = fresh.quix("login", server.http, f"--username={username}", "--password-stdin", stdin=password + "\n")
+        assert done.returncode == 77
+        assert text in done.stderr
+    assert not (fresh.root / "config").exists()
+
+
+def test_a_viewer_is_denied_with_77(fresh: House) -> None:
+    server = fresh.server()
+    fresh.agent(server.url)
+    backend = server.rest().wait_online()
+    fresh.quix("login", server.http, "--username=watch", "--password-stdin", stdin=PASSWORD + "\n")
+    assert printed(fresh, "ps", backend) == []
+    assert said(fresh, "kill", backend, "1")[0] == 77
+    assert said(fresh, "rm", backend)[0] == 77
+    assert fresh.quix("run", "-d", backend, "--", "true").returncode == 125
+
+
+def test_a_server_that_is_not_there_is_69(fresh: House) -> None:
+    server = fresh.server()
+    fresh.quix("login", server.http, "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    assert server.terminate() == 0
+    assert said(fresh, "ls")[0] == 69
+
+
+def test_logging_out_ends_the_login_on_the_server_too(fresh: House) -> None:
+    server = fresh.server()
+    fresh.quix("login", server.http, "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    file = fresh.root / "config" / "quix" / "credentials.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert printed(fresh, "whoami")["role"] == "admin"
+    kept = file.read_bytes()
+    assert fresh.quix("logout").returncode == 0
+    assert not file.exists()
+    file.touch(mode=0o600)
+    file.write_bytes(kept)
+    assert said(fresh, "whoami")[0] == 77
+
+
+def test_plain_http_to_another_machine_is_refused(fresh: House) -> None:
+    done = fresh.quix("login", "http://192.0.2.1:1", "--username=root", "--password-stdin", stdin=PASSWORD + "\n")
+    assert done.returncode == 65
+    assert "allow-plaintext" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "text"),
-    [
-        (("ps", "no-such-backend"), 68, "backend_unknown"),
-        (("kill", "machine", "1"), 1, "pid_unknown"),
-        (("kill", "-s", "SIGUSR1", "machine", "1"), 1, "mode_invalid"),
-        (("run", "machine", "--", "no-such-program"), 127, "command_not_found"),
-        (("run", "machine", "--", "/etc/passwd"), 126, "permission_denied"),
-        (("run", "no-such-backend", "--", "true"), 125, "backend_unknown"),
-        (("kill", "machine", "-s", "", "1"), 65, "mode"),
-        (("vpn", "conf", "machine"), 1, "vpn_unavailable"),
-        (("vpn", "revoke", "machine"), 1, "lease_unknown"),
-    ],
+    "args", [["frobnicate"], ["ps"], ["kill", "m1", "x"], ["server", "--no-such-flag"], ["user", "add"]]
 )
-@pytest.mark.usefixtures("machine")
-def test_failures_are_one_line_and_a_code_of_their_own(quix: Quix, args: tuple[str, ...], code: int, text: str) -> None:
-    fails(quix(*args), code, text)
+def test_a_wrong_command_line_is_2(fresh: House, args: list[str]) -> None:
+    done = fresh.quix(*args)
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
 
 
-@pytest.mark.usefixtures("machine")
-def test_a_viewer_reads_and_changes_nothing(quix: Quix) -> None:
-    assert quix("ps", "machine", user="watch").returncode == 0
-    fails(quix("kill", "machine", "1", user="watch"), 77, "permission_denied")
-    fails(quix("rm", "machine", user="watch"), 77, "permission_denied")
-
-
-def test_logins_that_fail(quix: Quix, shared: Server) -> None:
-    login = ("login", shared.http, "--password-stdin", "--username")
-    fails(quix(*login, "nobody", stdin="wrong password"), 77, "password_invalid")
-    fails(quix(*login, "gate", stdin=PASSWORD), 77, "permission_denied")
-    fails(quix("login", "ftp://x", "--username", "a", "--password-stdin", stdin="x"), 65, "must begin with https://")
-    plain = ("login", "http://192.0.2.1", "--username", "a", "--password-stdin")
-    fails(quix(*plain, stdin="x"), 65, "would send secrets in the clear")
-
-
-def test_a_server_that_is_not_there_and_one_that_is_not_quix(quix: Quix) -> None:
-    login = ("--username", "a", "--password-stdin")
-    fails(quix("login", f"http://127.0.0.1:{free_port()}", *login, stdin="x"), 69, "Connection refused")
-
-    class Other(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_error(404)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Other) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        fails(quix("login", f"http://127.0.0.1:{server.server_port}", *login, stdin="x"), 76, "no Quix server")
-        server.shutdown()
-
-
-def test_users_are_kept_on_the_store_while_the_server_runs(quix: Quix, common: House, shared: Server) -> None:
-    place = ("--data-dir", str(shared.data_dir))
-    assert quix("user", "add", "new", "--role", "viewer", "--password-stdin", *place, stdin=PASSWORD).returncode == 0
-    assert quix("whoami", user="new").stdout == "new (viewer)\n"
-    fails(quix("user", "add", "new", "--role", "viewer", "--password-stdin", *place, stdin=PASSWORD), 65, "exists")
-    fails(quix("user", "add", "n", "--role", "king", "--password-stdin", *place, stdin=PASSWORD), 65, "role: ")
-    fails(quix("user", "add", "n/", "--role", "admin", "--password-stdin", *place, stdin=PASSWORD), 65, "name: ")
-    fails(quix("user", "passwd", "new", "--password-stdin", *place, stdin="short"), 65, "password: ")
-    assert quix("user", "role", "new", "operator", *place).returncode == 0
-    assert "new" in quix("user", "ls", *place).stdout
-    assert quix("user", "rm", "new", *place).returncode == 0
-    fails(quix("user", "rm", "new", *place), 65, "there is no user")
-    fails(quix("user", "rm", "root", *place), 65, "last admin")
-
-
-def test_settings_that_cannot_be_used(common: House, tmp_path: Path) -> None:
-    fails(common.quix("server"), 78, "data_dir")
-    fails(common.quix("server", "--data-dir", str(tmp_path), "--listen", "nowhere"), 78, "listen: ")
-    fails(common.quix("server", "--config", str(tmp_path / "no.toml")), 78, "config: ")
-    fails(common.quix("agent", "--server", "http://x", "--data-dir", str(tmp_path)), 78, "server: ")
-    assert common.quix("no-such-command").returncode == 2
-
-
-def test_help_and_version_need_nothing(common: House) -> None:
-    assert common.quix("--version").stdout == "quix 0.1.0\n"
-    text = common.quix("--help").stdout
-    for command in ("server", "agent", "demo", "login", "ls", "run", "ps", "kill", "telemetry", "vpn", "user"):
-        assert f" {command} " in text
-
-
-def test_a_traceback_is_shown_on_request_only(quix: Quix) -> None:
-    assert "Traceback" not in quix("ps", "no-such-backend").stderr
-    assert "Traceback" in quix("--debug", "ps", "no-such-backend").stderr
-
-
-def test_the_sdk_does_what_the_commands_do(shared: Server, rest: Rest, machine: str) -> None:
-    from quix.client import Client, DeniedError, RefusedError, UnknownBackendError
-
-    with Client.login(shared.http, "root", PASSWORD) as client:
-        assert machine in {backend.id for backend in client.backends()}
-        assert client.backend("machine").id == machine
-        assert client.me().role == "admin"
-        assert {user.name for user in client.users()} >= {"root", "watch", "gate"}
-        with pytest.raises(UnknownBackendError):
-            client.backend("no-such-backend")
-        with pytest.raises(RefusedError) as caught:
-            client.execute(machine, ["no-such-program"])
-        assert caught.value.reason == "command_not_found"
-        client.logout()
-        with pytest.raises(DeniedError):
-            client.me()
-    assert PASSWORD not in repr(client)
-    assert rest.token not in repr(client)
+def test_help_is_quick(fresh: House) -> None:
+    times = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert fresh.quix("--help").returncode == 0
+        times.append(time.monotonic() - began)
+    assert min(times) < 0.6, times

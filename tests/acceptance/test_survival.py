@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.house import House, Program, Rest, Server, cmdline, is_alive, pids, until
+from acceptance.house import QUIX, House, Program, Rest, Server, cmdline, is_alive, pids, until
 from acceptance.raw import RawSocket
 
 
@@ -162,8 +162,8 @@ def test_a_server_that_drains_sends_agents_away_with_1013_and_exits_with_0(house
 
 
 def test_two_servers_do_not_share_a_data_folder(house: House, server: Server) -> None:
-    argv = [*server.process.args[:2], f"--data-dir={server.data_dir}", "--listen=127.0.0.1:0", "--http=127.0.0.1:0"]  # type: ignore[misc,index]
-    second = house.start("second", [str(argument) for argument in argv])
+    argv = [QUIX, "server", f"--data-dir={server.data_dir}", "--listen=127.0.0.1:0", "--http=127.0.0.1:0"]
+    second = house.start("second", argv)
     assert second.wait() == 78
     assert server.is_running
 

@@ -95,7 +95,7 @@ def test_old_versions_of_tls_are_not_spoken(server: Server, certificates: Certif
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with (
         socket.create_connection(("127.0.0.1", server.port)) as sock,
@@ -106,7 +106,8 @@ def test_old_versions_of_tls_are_not_spoken(server: Server, certificates: Certif
 
 def test_plain_text_to_a_tls_server_is_no_way_in(house: House, server: Server) -> None:
     agent = house.agent(f"ws://127.0.0.1:{server.port}/wsi")
-    agent.wait_for("connecting again")
+    agent.wait_for("server not reached")
+    assert agent.is_running
     assert server.rest().backends() == []
 
 

@@ -83,7 +83,7 @@ class Shell:
 
 
 def _read_all(terminal: int) -> str:
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(terminal, 65536)

@@ -54,13 +54,16 @@ class House:
         self.folder = folder
         self.layout = Layout(folder)
         self.clients: list[SupervisorClient] = []
+        self._used: SupervisorSettings | None = None
 
     def settings(self, sandbox: SandboxMode = "landlock", **others: object) -> SupervisorSettings:
         return SupervisorSettings(data_dir=self.folder, sandbox=sandbox, **others)  # type: ignore[arg-type]
 
     async def client(self, sandbox: SandboxMode = "landlock", **others: object) -> SupervisorClient:
-        """Find or start the folder's supervisor."""
-        client = await SupervisorClient.start_or_find(self.settings(sandbox, **others))
+        """Find or start the folder's supervisor. Where that fails, there is nothing to end."""
+        settings = self.settings(sandbox, **others)
+        client = await SupervisorClient.start_or_find(settings)
+        self._used = settings
         self.clients.append(client)
         return client
 
@@ -80,18 +83,18 @@ class House:
 
     async def end(self) -> None:
         """End all programs, and the supervisor."""
-        if not self.clients:
+        if self._used is None:
             return
-        client = self.clients[-1]
+        client = await SupervisorClient.start_or_find(self._used)
         for run in await client.runs():
             with contextlib.suppress(Refusal):
                 await client.signal(run.pid, "SIGKILL")
-        pid = client.pid
-        for each in self.clients:
+        for each in (client, *self.clients):
             await each.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        await until(lambda: not is_alive(pid), what="the supervisor ends")
+        self.clients.clear()
+        self._used = None
+        os.kill(client.pid, signal.SIGTERM)
+        await until(lambda: not is_alive(client.pid), what="the supervisor ends")
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
@@ -14,12 +14,14 @@ from quix import logs
 from quix.api.problems import Problem, ProblemError, problem_named
 from quix.exits import Exit, QuixError
 from quix.link.outcomes import AskError, RefusedError
-from quix.store.errors import AlreadyExistsError, LastAdminError, NotFoundError
+from quix.store.errors import AlreadyExistsError, LastAdminError
 from quix.wire.reasons import Refusal
 
 log = logs.get(__name__)
 
 AnyRequest = Request[Any, Any, Any]
+
+_CLIENT_LEFT: Final = "client disconnected prematurely"
 
 
 class Error(Struct):
@@ -73,8 +75,6 @@ def _on_quix_error(request: AnyRequest, error: QuixError) -> Response[Error]:
         return answer(Problem.ALREADY_EXISTS, str(error))
     if isinstance(error, LastAdminError):
         return answer(Problem.LAST_ADMIN, str(error))
-    if isinstance(error, NotFoundError):
-        return answer(Problem.BACKEND_UNKNOWN, str(error))
     if error.code is Exit.DATA:
         return answer(Problem.REQUEST_INVALID, str(error))
     return _on_fault(request, error)
@@ -90,7 +90,8 @@ def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Er
         return answer(Problem.NOT_FOUND, Problem.NOT_FOUND.sentence)
     if error.status_code == 405:
         return answer(Problem.METHOD_NOT_ALLOWED, Problem.METHOD_NOT_ALLOWED.sentence, headers=error.headers)
-    if error.status_code < 500:
+    # Litestar counts a client that leaves in the middle of its body among its own faults.
+    if error.status_code < 500 or error.detail == _CLIENT_LEFT:
         return answer(Problem.REQUEST_INVALID, f"body: {error.detail}")
     return _on_fault(request, error)
 

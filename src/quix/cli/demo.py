@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 import signal
@@ -32,6 +31,8 @@ def demo(
 
     The folder, and every program that was started, is gone afterwards.
     """
+    import asyncio  # here, so that `quix --help` does without
+
     from quix import logs
     from quix.server.settings import ServerSettings, VpnSettings, WireGuardSettings
 

@@ -84,6 +84,8 @@ async def dial(
         raise DialError(f"{url}: the server's certificate is not trusted: {error.verify_message}") from error
     except (TimeoutError, OSError) as error:
         raise DialError(f"{url}: {str(error) or 'no answer'}") from error
+    if listener is None:  # picows has no error for it
+        raise DialError(f"{url}: the connection ended before the upgrade was answered")
     return listener
 
 

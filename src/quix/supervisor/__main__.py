@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -32,6 +33,9 @@ def main() -> int:
         _tell(Started("failed", str(error), error.code))
         return error.code
     _tell(Started("ready"))
+    # All that lives now stays: no collection looks at it again, in this process or in a forked child.
+    gc.collect()
+    gc.freeze()
     supervisor.run()
     return Exit.OK
 

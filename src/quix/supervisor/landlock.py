@@ -25,9 +25,6 @@ IOCTL_DEV: Final = 1 << 15
 _RIGHTS_BY_ABI: Final = {1: (1 << 13) - 1, 2: 1 << 13, 3: TRUNCATE, 5: IOCTL_DEV}
 """What each version of the kernel's interface added: 1 the thirteen first rights, 2 moving between folders."""
 
-FILE_RIGHTS: Final = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-"""The rights that a rule on something else than a folder may name."""
-
 _SCOPE_ABI: Final = 6
 _SCOPE_ABSTRACT_UNIX_SOCKET: Final = 1 << 0
 _SCOPE_SIGNAL: Final = 1 << 1

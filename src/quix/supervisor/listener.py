@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ _MAX_UNREAD: Final = 4 * MAX_LINE
 """Bytes of replies that may wait for an agent that does not read them, before it is cut off."""
 
 _BACKLOG: Final = 16
+_PAUSE: Final = 0.1
 
 
 class Connection:
@@ -135,6 +137,7 @@ class Listener:
         except OSError as error:
             if not isinstance(error, BlockingIOError | ConnectionAbortedError):
                 log.event("warning", "an agent could not be let in", error=str(error))
+                time.sleep(_PAUSE)  # it still waits, and will be tried again at once
             return
         uid = peer_uid(accepted)
         if uid not in (0, os.geteuid()):

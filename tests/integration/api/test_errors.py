@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from harness.api import API, Place, problem
+from quix.api import login, users, vpn
 from quix.store.users import Role
 
 SECRET = "swordfish-swordfish"
@@ -106,6 +108,32 @@ async def test_a_fault_of_the_server_is_in_its_log_alone(there: Place, monkeypat
     assert (line["method"], line["path"]) == ("GET", f"{API}/backends")
     assert str(line["exc_info"]) == SECRET
     assert (await viewer.get("/me")).status_code == 200
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(there: Place) -> None:
+    host, port = there.url.removeprefix("http://").split(":")
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"POST {API}/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+        await writer.drain()
+        assert (await there.web.get("/healthz")).status_code == 200
+        writer.close()
+        await writer.wait_closed()
+        assert (await there.web.get("/healthz")).status_code == 200
+        # Closing the door waits for every request, the broken-off one too.
+        await there.close()
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+def test_no_body_shows_its_secret_when_it_is_printed() -> None:
+    printed = [
+        login.Credentials("root", SECRET),
+        login.Login(SECRET, 60, "root", Role.ADMIN),
+        users.NewUser("ada", Role.VIEWER, SECRET),
+        users.UserChange(password=SECRET),
+        vpn.Configuration("wireguard", SECRET),
+    ]
+    assert SECRET not in repr(printed)
 
 
 async def test_a_database_that_does_not_answer_is_503(there: Place) -> None:

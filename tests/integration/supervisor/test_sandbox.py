@@ -278,7 +278,6 @@ async def test_without_root_landlock_is_held(house: House) -> None:
         denied = dict.fromkeys(("key", "write", "signal"), "PermissionError")
         assert await outcome(house, client, attempts) == dict.fromkeys(attempts, "done") | denied
         await house.end()
-        house.clients.clear()
         assert supervisor.wait(10) == 0
 
 
@@ -293,5 +292,4 @@ async def test_without_root_there_is_no_account_to_switch_to(house: House) -> No
             await client.spawn(["true"])
         assert caught.value.reason is Reason.SANDBOX_UNAVAILABLE
         await house.end()
-        house.clients.clear()
     await until(lambda: not is_alive(supervisor.pid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import stat
 from pathlib import Path
@@ -199,6 +200,31 @@ async def test_only_so_many_programs_run_at_a_time(house: House) -> None:
     assert caught.value.reason is Reason.LIMIT_REACHED
     await client.signal(first.pid, "SIGKILL")
     await client.spawn(["sleep", "1000"])
+
+
+async def test_no_descriptor_is_left(house: House) -> None:
+    client = await house.client()
+    limits = resource.prlimit(client.pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{client.pid}/fd").iterdir()))
+    for spare in range(4):
+        resource.prlimit(client.pid, resource.RLIMIT_NOFILE, (used + spare, limits[1]))
+        with pytest.raises(Refusal) as caught:
+            while True:
+                await client.spawn(["sleep", "1000"])
+        assert caught.value.reason in (Reason.LIMIT_REACHED, Reason.SPAWN_FAILED, Reason.SANDBOX_UNAVAILABLE)
+    running = await client.runs()
+    assert len(list(house.layout.runs.iterdir())) == len(running), "what was not executed is not remembered"
+    resource.prlimit(client.pid, resource.RLIMIT_NOFILE, limits)
+    await client.spawn(["sleep", "1000"])
+
+
+async def test_a_start_that_cannot_be_recorded_does_not_happen(house: House) -> None:
+    client = await house.client()
+    house.layout.runs.rmdir()
+    with pytest.raises(Refusal, match="recorded") as caught:
+        await client.spawn(["sh", "-c", "echo ran > ran"])
+    assert caught.value.reason is Reason.SPAWN_FAILED
+    assert not house.path("ran").exists()
 
 
 async def test_the_data_folder_is_gone(house: House) -> None:

@@ -213,14 +213,17 @@ async def test_it_ends_by_itself_once_there_is_nothing_to_do(house: House) -> No
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as supervisor:
         assert supervisor.stdout is not None
         supervisor.stdout.readline()
-        client = await house.client()
-        run = await client.spawn(["sleep", "1"])
+        client = await SupervisorClient.start_or_find(house.settings())
+        assert client.pid == supervisor.pid
+        await asyncio.sleep(1)
+        run = await client.spawn(["sleep", "1000"])  # with an agent, it stays
         await client.close()
-        await until(lambda: not is_alive(run.pid))
-        assert supervisor.poll() is None, "not while a program ran"
-        assert supervisor.wait(5) == 0
-    house.clients.clear()
+        await asyncio.sleep(1)
+        assert supervisor.poll() is None, "nor does it end while a program runs"
+        os.kill(run.pid, signal.SIGKILL)
+        assert supervisor.wait(20) == 0
     assert not house.layout.socket.exists()
+    assert not house.layout.key.exists()
 
 
 @pytest.mark.root
