@@ -110,7 +110,7 @@ def test_run_ps_and_kill(cli: House, machine: str) -> None:
     page.check({"rid": 0, "msg": rows}, page.RUNNING)
     assert rows[0]["reqc"] == "sh -c 'sleep 1000; true' --json"
     (run,) = [run for run in printed(cli, "runs", "machine") if run["id"] == started["run_id"]]
-    assert run["pid"] == started["proc_id"]
+    assert run["proc_id"] == started["proc_id"]
     assert cli.quix("kill", "-s", "SIGKILL", "machine", str(started["proc_id"])).returncode == 0
     until(lambda: not is_alive(started["proc_id"]), "it has ended")
 

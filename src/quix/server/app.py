@@ -42,6 +42,9 @@ from quix.wire.reasons import CloseCode
 
 log = logs.get(__name__)
 
+_DRAIN: Final = 3.0
+"""Seconds that backends may still take to answer when the server stops."""
+
 _SETTLE: Final = 5.0
 """Seconds that requests of agents may still take when the server stops."""
 
@@ -175,6 +178,7 @@ async def serve(settings: ServerSettings, operators: Operators, ready: Callable[
         ready(control)
         await stop.wait()
         log.info("draining", backends=len(control.fleet))
+        await control.fleet.drain(_DRAIN)
 
 
 def settle_memory() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from quix.link.outcomes import BackendOfflineError
 from quix.server.metrics import Metrics
@@ -13,6 +14,8 @@ from quix.wire.messages import Request
 from quix.wire.reasons import CloseCode
 
 A = TypeVar("A")
+
+_DRAIN_LOOK: Final = 0.05
 
 
 class Fleet:
@@ -72,3 +75,15 @@ class Fleet:
             return False
         session.connection.close(code, reason)
         return True
+
+    async def drain(self, grace: float) -> None:
+        """Give requests in flight `grace` seconds to be answered, then send every backend away (1013).
+
+        What is not answered by then ends as `connection_lost`, while somebody is still there to be told.
+        """
+        end = time.monotonic() + grace
+        # Looked at, since an event that tells would have to be set on the hot path.
+        while time.monotonic() < end and any(session.connection.peer.is_waiting for session in self):  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_LOOK)
+        for session in self:
+            session.connection.close(CloseCode.TRY_AGAIN_LATER, "the server is going down")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from quix import logs
 from quix.link.outcomes import AskError
@@ -14,6 +15,9 @@ from quix.store.runs import Run
 from quix.wire.messages import Execute, Process, ProcSignal, ViewRunning
 
 log = logs.get(__name__)
+
+_LONGEST: Final = 200
+"""Characters of a program's name that the log takes."""
 
 
 class Programs:
@@ -34,7 +38,9 @@ class Programs:
 
         The log names the program and not its arguments, which may hold secrets.
         """
-        event = log.bind(user=user, backend=backend_id, program=cmd[0] if cmd else "", arguments=len(cmd) - 1)
+        event = log.bind(
+            user=user, backend=backend_id, program=cmd[0][:_LONGEST] if cmd else "", arguments=len(cmd) - 1
+        )
         try:
             started = await self._fleet.ask(backend_id, Execute(cmd=cmd))
         except AskError as error:
