@@ -38,7 +38,7 @@ def collect(name: str, labels: Mapping[str, str]) -> AgentFacts:
     try:
         return msgspec.convert(facts, AgentFacts)
     except msgspec.ValidationError as error:
-        raise QuixError(f"{field_detail(error, 'agent')}; shorten it in the agent's settings", Exit.CONFIG) from error
+        raise QuixError(f"{field_detail(error, 'agent')}; change it in the agent's settings", Exit.CONFIG) from error
 
 
 def _os_name() -> str:

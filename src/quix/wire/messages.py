@@ -19,6 +19,9 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 _LINE = r"^[^\x00-\x1f\x7f]*$"
 """No control characters: what a machine says of itself is shown on terminals, and kept in databases."""
 
+_NAME = r"^[^\x00-\x1f\x7f/]*$"
+"""No slash either: a name is part of a path, `/backends/NAME`."""
+
 
 class Request(Struct, Generic[A], kw_only=True):
     """A request that is answered with an `A` or refused with a `Reason`."""
@@ -185,7 +188,7 @@ class AgentFacts(Request[Done], kw_only=True):
     answer: ClassVar[Any] = Done
     extension: ClassVar[str | None] = "agent"
 
-    name: Annotated[str, Meta(max_length=253, pattern=_LINE)]
+    name: Annotated[str, Meta(min_length=1, max_length=253, pattern=_NAME)]
     hostname: Annotated[str, Meta(max_length=253, pattern=_LINE)]
     os: Annotated[str, Meta(max_length=200, pattern=_LINE)]
     kernel: Annotated[str, Meta(max_length=200, pattern=_LINE)]
