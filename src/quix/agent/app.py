@@ -46,8 +46,7 @@ async def serve(settings: AgentSettings) -> None:
         router = _router(supervisor, TelemetrySource(layout.agent / "vpn"))
         try:
             link = Link(settings, IdentityFile(layout.agent), router, _welcome(settings, layout, own_facts))
-            if supervisor.sandbox.not_held:
-                log.warning("the sandbox does not hold everything", not_held=supervisor.sandbox.not_held)
+            log.info("what the sandbox does not hold", sandbox=settings.sandbox, not_held=supervisor.sandbox.not_held)
             log.info("starting", server=settings.server, name=settings.name, data_dir=str(layout.root))
             await _until_told(link)
         finally:
