@@ -92,6 +92,7 @@ def test_a_lease_that_is_revoked_is_refused_until_it_is_restored(server: Server,
         first = addresses(backend.ask("get_vpn_conf", WIREGUARD)["conf_data"])
         assert vpn_rest.call("DELETE", f"/backends/{added}/vpn").status_code == 204
         assert backend.ask("get_vpn_conf", WIREGUARD)["reason"] == "vpn_unavailable"
+        vpn_rest.post(f"/backends/{added}/vpn/restore")
         restored = vpn_rest.post(f"/backends/{added}/vpn", conf_type="wireguard")
         assert addresses(restored["conf_data"]) == first
         assert addresses(backend.ask("get_vpn_conf", WIREGUARD)["conf_data"]) == first

@@ -38,6 +38,7 @@ def routers() -> list[Router]:
             telemetry.measure,
             vpn.get_lease,
             vpn.configure,
+            vpn.restore,
             vpn.revoke,
         ],
         dependencies={"backend": Provide(find_backend)},

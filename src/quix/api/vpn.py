@@ -14,10 +14,9 @@ from quix.api.errors import raises
 from quix.api.pages import DEFAULT_LIMIT, After, Limit, Page, turn
 from quix.api.problems import NAMING, OPERATING, READING, Problem, ProblemError
 from quix.server.accounts import can_operate, can_read
-from quix.server.vpn import WIREGUARD, Vpn
+from quix.server.vpn import WIREGUARD
 from quix.store.leases import Lease
 from quix.wire.messages import GetVpnConf
-from quix.wire.reasons import Reason, Refusal
 
 log = logs.get(__name__)
 
@@ -80,25 +79,36 @@ async def get_lease(control: Parts, backend: Named) -> Lease:
     responses=raises(Problem.REQUEST_INVALID, Problem.BODY_TOO_LARGE, *OPERATING, Problem.REFUSED),
 )
 async def configure(control: Parts, request: AsUser, backend: Named, data: JSONBody[Wanted]) -> Configuration:
-    """Make a configuration for the backend, on the addresses it has or new ones; a revoked lease is restored.
+    """Make a configuration for the backend, on the addresses it has or new ones; a revoked lease has to be restored
+    first.
 
     The key pair is new each time, so a configuration that was handed out before ends to work.
     """
-    wanted = GetVpnConf(conf_type=data.conf_type, tun_mode=data.tun_mode)
-    try:
-        made = await control.vpn.configuration(backend.id, wanted)
-    except Refusal as refusal:
-        if not await _restored(control.vpn, backend.id, data.conf_type, refusal):
-            raise
-        made = await control.vpn.configuration(backend.id, wanted)
+    made = await control.vpn.configuration(backend.id, GetVpnConf(conf_type=data.conf_type, tun_mode=data.tun_mode))
     log.info("vpn configuration made", user=request.user.name, backend=backend.id, conf_type=made.conf_type)
     return Configuration(made.conf_type, made.conf_data)
 
 
-async def _restored(vpn: Vpn, backend_id: str, conf_type: str, refusal: Refusal) -> bool:
-    """Return whether the refusal was for a revoked lease, which is now in force again."""
-    may_be_revoked = refusal.reason is Reason.VPN_UNAVAILABLE and conf_type == WIREGUARD
-    return may_be_revoked and await vpn.restore(backend_id)
+@post(
+    "/vpn/restore",
+    operation_id="restoreLease",
+    summary="Restore a VPN lease",
+    tags=[TAG],
+    status_code=200,
+    may=can_operate,
+    responses=raises(Problem.REQUEST_INVALID, *OPERATING, Problem.LEASE_UNKNOWN),
+)
+async def restore(control: Parts, request: AsUser, backend: Named) -> Lease:
+    """Put the backend's revoked lease in force again, with the same addresses; one that is in force stays as it is.
+
+    The backend needs a new configuration, which it gets when it asks for one.
+    """
+    if await control.vpn.restore(backend.id):
+        log.info("vpn lease restored", user=request.user.name, backend=backend.id)
+    lease = await control.store.leases.get(backend.id, WIREGUARD)
+    if lease is None:
+        raise ProblemError(Problem.LEASE_UNKNOWN)
+    return lease
 
 
 @delete(

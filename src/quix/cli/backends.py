@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from quix.cli import render, session
-from quix.cli.output import Json, emit
+from quix.cli.output import Json, done, emit
 
 BackendName = Annotated[str, typer.Argument(metavar="BACKEND", help="Its id, or its name where that is unique.")]
 
@@ -20,7 +20,8 @@ def ls(json: Json = False) -> None:
     emit(found, json, render.backends(found, time.time()))
 
 
-def rm(backend: BackendName) -> None:
+def rm(backend: BackendName, json: Json = False) -> None:
     """Remove a backend: its token ends. Its programs go on, and the machine can enrol again."""
     with session.client() as client:
         client.remove_backend(backend)
+    done(json)

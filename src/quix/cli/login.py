@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from quix.cli import session
-from quix.cli.output import Json, emit, say
+from quix.cli.output import Json, done, emit, say
 from quix.exits import Exit, QuixError
 
 
@@ -48,6 +48,7 @@ def log_in(
     allow_plaintext: Annotated[
         bool, typer.Option("--allow-plaintext", help="Send secrets over plain http to other machines too.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Log in to a control server, and keep the token for the commands that follow."""
     from quix.client import Client
@@ -62,9 +63,10 @@ def log_in(
             session.Credentials(url=client.url, token=client.token, ca=trusted, allow_plaintext=allow_plaintext)
         )
         say(f"logged in to {client.url} as {username}")
+    done(json)
 
 
-def log_out() -> None:
+def log_out(json: Json = False) -> None:
     """End the login and forget its token."""
     from quix.client import DeniedError
 
@@ -74,6 +76,7 @@ def log_out() -> None:
         except DeniedError:
             say("the login had ended before")
     session.forget()
+    done(json)
 
 
 def whoami(json: Json = False) -> None:

@@ -37,6 +37,12 @@ def emit(data: Any, as_json: bool, text: str | render.Table) -> None:
         say(text.empty)
 
 
+def done(as_json: bool) -> None:
+    """It has been done, and there is nothing to show: say so where a program asked, and keep silent to a person."""
+    if as_json:
+        emit({"result": "success"}, as_json, "")
+
+
 def say(text: str) -> None:
     """Tell a person something on stderr, where it is no part of what a command prints."""
     typer.echo(printable(text), err=True)

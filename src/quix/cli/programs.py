@@ -9,7 +9,7 @@ import typer
 
 from quix.cli import render, session
 from quix.cli.backends import BackendName
-from quix.cli.output import Json, emit, say
+from quix.cli.output import Json, done, emit, say
 from quix.exits import QuixError
 
 _NOT_FOUND: Final = 127
@@ -63,10 +63,12 @@ def kill(
     backend: BackendName,
     pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Process ID of a program that Quix started.")],
     mode: Annotated[str, typer.Option("-s", "--signal", help="SIGTERM, SIGKILL or SIGHUP.")] = "SIGTERM",
+    json: Json = False,
 ) -> None:
     """Signal a program: SIGTERM and SIGKILL reach its whole tree, SIGHUP the program itself."""
     with session.client() as client:
         client.signal(backend, pid, mode)
+    done(json)
 
 
 def runs(backend: BackendName, json: Json = False) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from quix.cli import render
 from quix.cli.login import read_password
-from quix.cli.output import Json, emit
+from quix.cli.output import Json, done, emit
 from quix.exits import Exit, QuixError
 
 if TYPE_CHECKING:
@@ -35,35 +35,43 @@ FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the pass
 
 
 @app.command("add")
-def add(name: Name, role: RoleName, data_dir: DataDir = None, password_stdin: FromStdin = False) -> None:
+def add(
+    name: Name, role: RoleName, data_dir: DataDir = None, password_stdin: FromStdin = False, json: Json = False
+) -> None:
     """Add a user; the first one may come before the server has ever run."""
     chosen = _role(role)
     settings = _settings(data_dir)
     password = read_password(password_stdin, confirm=True)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _with_accounts(settings, lambda accounts, _store: accounts.add_user(name, chosen, password))
+    done(json)
 
 
 @app.command("passwd")
-def passwd(name: Name, data_dir: DataDir = None, password_stdin: FromStdin = False) -> None:
+def passwd(name: Name, data_dir: DataDir = None, password_stdin: FromStdin = False, json: Json = False) -> None:
     """Give a user another password; the user's logins end."""
     settings = _existing(data_dir)
     password = read_password(password_stdin, confirm=True)
     _must_exist(name, _with_accounts(settings, lambda accounts, _store: accounts.set_password(name, password)))
+    done(json)
 
 
 @app.command("role")
-def set_role(name: Name, role: Annotated[str, typer.Argument(metavar="ROLE")], data_dir: DataDir = None) -> None:
+def set_role(
+    name: Name, role: Annotated[str, typer.Argument(metavar="ROLE")], data_dir: DataDir = None, json: Json = False
+) -> None:
     """Give a user another role."""
     chosen = _role(role)
     found = _with_accounts(_existing(data_dir), lambda _accounts, store: store.users.set_role(name, chosen))
     _must_exist(name, found)
+    done(json)
 
 
 @app.command("rm")
-def rm(name: Name, data_dir: DataDir = None) -> None:
+def rm(name: Name, data_dir: DataDir = None, json: Json = False) -> None:
     """Remove a user; backends that the user enrolled stay."""
     _must_exist(name, _with_accounts(_existing(data_dir), lambda _accounts, store: store.users.remove(name)))
+    done(json)
 
 
 @app.command("ls")

@@ -9,7 +9,7 @@ import typer
 
 from quix.cli import render, session
 from quix.cli.backends import BackendName
-from quix.cli.output import Json, emit
+from quix.cli.output import Json, done, emit
 
 app = typer.Typer(help="VPN leases and configurations.", no_args_is_help=True)
 
@@ -36,14 +36,16 @@ def conf(
 
 
 @app.command("revoke")
-def revoke(backend: BackendName) -> None:
+def revoke(backend: BackendName, json: Json = False) -> None:
     """Withdraw a backend's lease: it gets no configuration any more, and keeps the addresses."""
     with session.client() as client:
         client.revoke_lease(backend)
+    done(json)
 
 
 @app.command("restore")
-def restore(backend: BackendName) -> None:
+def restore(backend: BackendName, json: Json = False) -> None:
     """Put a revoked lease in force again, with the same addresses; the backend gets a configuration when it asks."""
     with session.client() as client:
         client.restore_lease(backend)
+    done(json)

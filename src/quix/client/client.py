@@ -162,7 +162,7 @@ class Client:
         return self._connection.call("GET", f"{_backend(backend)}/vpn", Lease)
 
     def vpn_configuration(self, backend: str, conf_type: str = "wireguard", tun_mode: str = "udp") -> Configuration:
-        """Make a configuration for a backend; what was handed out before ends to work, a revoked lease is restored."""
+        """Make a configuration for a backend; what was handed out before ends to work."""
         body = {"conf_type": conf_type, "tun_mode": tun_mode}
         return self._connection.call("POST", f"{_backend(backend)}/vpn", Configuration, body=body)
 
@@ -170,15 +170,13 @@ class Client:
         """Withdraw a backend's VPN lease; it keeps the addresses for when the lease is restored."""
         self._connection.send("DELETE", f"{_backend(backend)}/vpn")
 
-    def restore_lease(self, backend: str) -> None:
+    def restore_lease(self, backend: str) -> Lease:
         """Put a revoked VPN lease in force again, with its addresses; one that is in force is left as it is.
 
         A revoked lease has no configuration any more: the backend is given one when it asks, or by
         `vpn_configuration`.
         """
-        lease = self.lease(backend)
-        if lease.revoked_at is not None:
-            self.vpn_configuration(backend, lease.conf_type)
+        return self._connection.call("POST", f"{_backend(backend)}/vpn/restore", Lease)
 
     # -- users ----------------------------------------------------------------------------------
 

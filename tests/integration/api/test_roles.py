@@ -35,6 +35,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", f"{B}/telemetry"): READERS,
     ("GET", f"{B}/vpn"): READERS,
     ("POST", f"{B}/vpn"): OPERATORS,
+    ("POST", f"{B}/vpn/restore"): OPERATORS,
     ("DELETE", f"{B}/vpn"): OPERATORS,
     ("GET", f"{API}/vpn"): READERS,
     ("GET", f"{API}/users"): ADMINS,

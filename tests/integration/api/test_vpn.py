@@ -22,6 +22,7 @@ async def test_a_configuration_makes_a_lease(there: Place) -> None:
     operator = await there.login(Role.OPERATOR)
     async with there.agent(silent, "web-1") as agent:
         assert problem(await operator.get("/backends/web-1/vpn")) == (404, "lease_unknown")
+        assert problem(await operator.post("/backends/web-1/vpn/restore")) == (404, "lease_unknown")
         made = await operator.post("/backends/web-1/vpn", json=WANTED)
         assert made.status_code == 200
         assert set(made.json()) == {"conf_type", "conf_data"}
@@ -55,11 +56,14 @@ async def test_a_revoked_lease_is_refused_to_the_backend_until_an_operator_resto
         assert (await operator.get(path)).json()["revoked_at"] is not None
         assert (await client.ask("get_vpn_conf", WANTED))["reason"] == "vpn_unavailable"
 
-        made = await operator.post(path, json=WANTED)
-        assert made.status_code == 200
+        assert problem(await operator.post(path, json=WANTED)) == (422, "vpn_unavailable")
+        restored = await operator.post(f"{path}/restore")
+        assert restored.status_code == 200
         lease = (await operator.get(path)).json()
+        assert restored.json() == lease
         assert lease["revoked_at"] is None
         assert lease["address4"] in before
+        assert (await operator.post(f"{path}/restore")).json() == lease, "in force already, and left alone"
         assert (await client.ask("get_vpn_conf", WANTED))["result"] == "success"
 
 
@@ -74,7 +78,9 @@ async def test_a_revoked_lease_is_refused_to_the_backend_until_an_operator_resto
         ({"conf_type": "wireguard", "tun_mode": None}, (400, "request_invalid")),
     ],
 )
-async def test_what_cannot_be_had_restores_nothing(there: Place, wanted: Any, expected: tuple[int, str]) -> None:
+async def test_what_cannot_be_had_is_told_and_restores_nothing(
+    there: Place, wanted: Any, expected: tuple[int, str]
+) -> None:
     operator = await there.login(Role.OPERATOR)
     async with there.agent(silent, "web-1"):
         await operator.post("/backends/web-1/vpn", json=WANTED)
