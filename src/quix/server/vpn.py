@@ -58,9 +58,7 @@ class Vpn:
         lease = await self._lease(backend_id, network)
         keys = wireguard.generate_keys()
         if lease.revoked_at is not None or not await self._leases.set_public_key(backend_id, WIREGUARD, keys.public):
-            raise Refusal(
-                Reason.VPN_UNAVAILABLE, "an operator has revoked this backend's VPN lease, and may restore it"
-            )
+            raise Refusal(Reason.VPN_UNAVAILABLE, "this backend's VPN lease is revoked; an operator may restore it")
         text = wireguard.client_conf(
             private_key=keys.private,
             addresses=(IPv4Address(lease.address4), IPv6Address(lease.address6)),

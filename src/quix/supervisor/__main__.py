@@ -43,7 +43,7 @@ def main() -> int:
 def _settle() -> None:
     """Make this process one that programs inherit nothing unforeseen from."""
     os.chdir("/")
-    os.umask(0o022)
+    os.umask(0o077)  # the programs' too: what they write is theirs alone
     # A core file would hold whatever the program was given, and lie in a folder that it may write.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     kernel.become_subreaper()

@@ -114,7 +114,7 @@ def _data_folder(folder: Path, account: Account) -> None:
             found = os.fstat(descriptor)
             if account.switches and (found.st_uid, found.st_gid) != (account.uid, account.gid):
                 os.fchown(descriptor, account.uid, account.gid)
-            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
+            os.fchmod(descriptor, stat.S_IRWXU)
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -85,10 +85,13 @@ class Sandbox:
         # A ruleset made anew each time: a rule is tied to the file itself, and the likes of /etc/resolv.conf are
         # replaced by new files while a machine runs.
         rules = self._ruleset()
-        kernel.no_new_privileges()
-        if rules is not None:
-            landlock.restrict(rules)
-            os.close(rules)
+        try:
+            kernel.no_new_privileges()
+            if rules is not None:
+                landlock.restrict(rules)
+        finally:
+            if rules is not None:
+                os.close(rules)
         if self.account.switches:
             kernel.switch_thread(self.account.uid, self.account.gid, groups)
 
@@ -114,7 +117,7 @@ class Sandbox:
                 landlock.has_scopes(self._abi),
                 "programs cannot send signals out, nor reach abstract Unix sockets outside",
             ),
-            (self.has_marks, "whatever a program leaves behind is found and ended with it, even if it hides"),
+            (self.has_marks, "a program's whole tree can be found and ended while it runs, even what hides"),
             (self._layout.obstacle(self.account) is None, "programs can walk to their data folder by its full path"),
         ]
         # Landlock up to version 8 does not look at connect(2) on a socket that has a name in the file system.

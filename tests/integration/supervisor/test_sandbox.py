@@ -293,3 +293,35 @@ async def test_without_root_there_is_no_account_to_switch_to(house: House) -> No
         assert caught.value.reason is Reason.SANDBOX_UNAVAILABLE
         await house.end()
     await until(lambda: not is_alive(supervisor.pid))
+
+
+NESTED = """
+import os, sys
+from quix.supervisor import __main__, kernel, landlock
+kernel.no_new_privileges()
+for _ in range(16):  # as many layers as a thread can have (linux/landlock.h, LANDLOCK_MAX_NUM_LAYERS)
+    rules = landlock.ruleset(1, [("/", landlock.rights(1))])
+    landlock.restrict(rules)
+    os.close(rules)
+sys.exit(__main__.main())
+"""
+
+
+async def test_a_sandbox_that_the_kernel_refuses_leaves_no_descriptor_behind(house: House) -> None:
+    house.layout.prepare_agent()
+    command = [sys.executable, "-c", NESTED, *house.settings().argv()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as supervisor:
+        try:
+            assert supervisor.stdout is not None
+            supervisor.stdout.readline()
+            client = await house.client()
+            assert client.pid == supervisor.pid
+            folder = Path(f"/proc/{client.pid}/fd")
+            before = len(list(folder.iterdir()))
+            for _ in range(5):
+                with pytest.raises(Refusal) as caught:
+                    await client.spawn(["true"])
+                assert caught.value.reason is Reason.SANDBOX_UNAVAILABLE
+            assert len(list(folder.iterdir())) == before
+        finally:
+            await house.end()

@@ -49,7 +49,7 @@ async def test_the_program_is_its_own_master(house: House, mode: SandboxMode) ->
     run = found["run"]
     assert found["pid"] == found["sid"] == found["pgid"] == run.pid
     assert found["argv"] == ["a b", "ü", ""]
-    assert found["umask"] == 0o022
+    assert found["umask"] == 0o077
     assert found["blocked"] == []
     assert found["core"] == [0, 0]
 
@@ -109,6 +109,8 @@ async def test_the_supervisor_stays_what_it_was(house: House) -> None:
 @pytest.mark.root
 async def test_the_folders_have_their_owners_and_modes(house: House) -> None:
     house.folder.chmod(0o777)
+    house.layout.data.mkdir()
+    house.layout.data.chmod(0o777)
     await look(house, await house.client())
 
     def shown(path: Path) -> tuple[int, int]:
