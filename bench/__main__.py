@@ -157,9 +157,11 @@ BENCHES: dict[str, Callable[[float], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*BENCHES], help="which to run; default: all")
+    parser.add_argument("name", nargs="*", help=f"which to run, of {', '.join(BENCHES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the load")
     options = parser.parse_args()
+    if unknown := [name for name in options.name if name not in BENCHES]:
+        parser.error(f"no benchmark is named {', '.join(unknown)}")
     for name in options.name or BENCHES:
         BENCHES[name](0.1 if options.quick else 1.0)
 
