@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from websockets.sync.client import connect
 
-from acceptance.house import House, Server
+from acceptance.house import House, Server, until
 from harness.server import free_port
 
 
@@ -180,13 +181,17 @@ def test_a_setting_that_does_not_exist_is_78(house: House, server: Server) -> No
 
 def test_rate_limited_is_waited_for(house: House) -> None:
     server = house.server()
-    good = house.password_file.read_text()
-    house.password_file.write_text("wrong horse\n")
-    for _ in range(6):
-        assert house.agent(server.url).wait() == 77
-    house.password_file.write_text(good)
-    agent = house.agent(server.url)
-    agent.wait_for("rate_limited")
+    guess = {"auth": None, "req": "authenticate", "rid": 1, "msg": {"username": "gate", "password": "wrong horse"}}
+    # Somebody at the same address guesses on, so that the agent meets the door while it is shut.
+    with connect(server.url) as guesser:
+
+        def is_shut() -> bool:
+            guesser.send(json.dumps(guess))
+            return "rate_limited" in str(guesser.recv(timeout=20))
+
+        until(is_shut, "guessing is limited")
+        agent = house.agent(server.url)
+        until(lambda: is_shut() and "rate_limited" in agent.text, "the agent is told to wait", 60)
     assert agent.is_running
 
 

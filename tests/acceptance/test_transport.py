@@ -347,7 +347,7 @@ def test_silent_sockets_and_floods_of_garbage_do_not_disturb_others(house: House
             for thread in floods:
                 thread.join()
         assert len(sockets) == 2000
-    assert max(times) < 3, f"slowest of {len(times)} answers: {max(times):.2f} s"
+    assert max(times) < 5, f"slowest of {len(times)} answers: {max(times):.2f} s"
     assert sorted(times)[len(times) // 2] < 1
     assert rest.online() == [backend]
     assert "connection ended" not in agent.text

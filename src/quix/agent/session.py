@@ -24,7 +24,7 @@ from quix.link.outcomes import AskError, RefusedError
 from quix.link.router import Router
 from quix.link.side import Side
 from quix.wire.extensions import SUPPORTED, TOKEN
-from quix.wire.messages import Authenticate, Authenticated, RenewToken
+from quix.wire.messages import Authenticate, RenewToken
 from quix.wire.peer import Limits
 from quix.wire.reasons import CloseCode, Reason
 
@@ -184,7 +184,7 @@ class Link:
             return
         request = Authenticate(extensions=dict(SUPPORTED) if session.may_extend else UNSET)
         answer = await session.connection.ask(request, _AUTHENTICATE_TIMEOUT, self._identity.token)
-        self._accepted(session, self._identity.token, answer)
+        self._keep(self._identity.token, answer.validity)
         log.info("resumed", server=self._settings.server, validity=answer.validity)
 
     async def _enroll(self, session: Session) -> None:
@@ -196,15 +196,9 @@ class Link:
         answer = await session.connection.ask(request, _AUTHENTICATE_TIMEOUT, None)
         if not isinstance(answer.token, str):
             raise QuixError(f"{self._settings.server}: accepted the password and gave no token", Exit.PROTOCOL)
-        self._accepted(session, answer.token, answer)
+        self._keep(answer.token, answer.validity)
         session.has_enrolled = True
         log.info("enrolled as a new backend", server=self._settings.server, validity=answer.validity)
-
-    def _accepted(self, session: Session, token: str, answer: Authenticated) -> None:
-        self._keep(token, answer.validity)
-        agreed = answer.extensions if session.may_extend and isinstance(answer.extensions, dict) else {}
-        known = {name: version for name, version in agreed.items() if SUPPORTED.get(name, 0) >= version >= 1}
-        session.connection.peer.accept(token, known)
 
     def _keep(self, token: str, validity: int) -> None:
         self._identity = Identity(token=token, expires_at=time.time() + validity)

@@ -187,16 +187,15 @@ class Connection(WSListener, Generic[C]):
         try:
             route = self._side.router.resolve(incoming.req, self.peer.extensions)
             answer = route.handler(self._owner, route.decode(incoming.msg))
+            if isinstance(answer, Awaitable):
+                self._side.router.run(self._finish(incoming, answer))
+            else:
+                self._respond(incoming.rid, answer)
         except Refusal as refusal:
             self._send(self.peer.refuse(incoming.rid, refusal))
         except Exception:
             log.exception("request failed", req=incoming.req, rid=incoming.rid)
             self._send(self.peer.refuse(incoming.rid, Refusal(Reason.INTERNAL_ERROR)))
-        else:
-            if isinstance(answer, Awaitable):
-                self._side.router.run(self._finish(incoming, answer))
-            else:
-                self._respond(incoming.rid, answer)
 
     async def _finish(self, incoming: Incoming, answer: Awaitable[Any]) -> None:
         try:
@@ -319,7 +318,7 @@ class Connection(WSListener, Generic[C]):
         self._partial = None
         for waiter in self.peer.lost():
             self._fail(waiter, ConnectionLostError())
-        self._owner.ended(code, reason)
+        self._owner.ended(int(code), reason)
 
 
 def _no_answer(msg: Raw, error: Exception) -> AskError:

@@ -66,7 +66,7 @@ class Gate:
                 self._presence.seen(session.backend_id, session.address)
             log.info("backend disconnected", backend=session.backend_id, code=code, reason=reason)
         elif code not in (1000, 1001, 1005, 1006):
-            log.info("connection refused", address=session.address, code=code, reason=reason)
+            log.debug("connection refused", address=session.address, code=code, reason=reason)
 
     # -- requests -------------------------------------------------------------------------------
 

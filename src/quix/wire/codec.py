@@ -23,6 +23,9 @@ MAX_RID: Final = 2**53 - 1
 _LONGEST_DETAIL: Final = 200
 """Characters kept of a text that may repeat what the peer sent."""
 
+_LONGEST_SENTENCE: Final = 4096
+"""Characters of a failure's `detail`; a peer that sends more has not understood what it is for."""
+
 Rid = Annotated[int, Meta(ge=0, le=MAX_RID)]
 
 
@@ -88,8 +91,8 @@ class Failure(Struct, kw_only=True):
 
     success: bool | UnsetType = UNSET
     result: str | UnsetType = UNSET
-    reason: str
-    detail: str | UnsetType = UNSET
+    reason: Annotated[str, Meta(max_length=64)]
+    detail: Annotated[str, Meta(max_length=_LONGEST_SENTENCE)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.success is not False and self.result != "failure":
@@ -131,7 +134,8 @@ def encode_response(rid: int | None, msg: Any) -> bytes:
 def encode_failure(rid: int | None, req: str | None, reason: str, detail: str | None) -> bytes:
     """Encode a refusal of the request named `req`, with `detail` unless it is None."""
     shape: dict[str, Any] = {"success": False} if req == "authenticate" else {"result": "failure"}
-    return encode_response(rid, Failure(**shape, reason=reason, detail=UNSET if detail is None else detail))
+    bounded = UNSET if detail is None else detail[:_LONGEST_SENTENCE]
+    return encode_response(rid, Failure(**shape, reason=reason, detail=bounded))
 
 
 def decode_envelope(data: bytes, max_depth: int) -> Envelope | ErrorReport:

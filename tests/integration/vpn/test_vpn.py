@@ -134,7 +134,7 @@ async def test_a_revoked_backend_gets_nothing_until_it_is_restored(vpn: Vpn, sto
     refused = await refusal(vpn, backend)
     assert (refused.reason, refused.detail) == (
         Reason.VPN_UNAVAILABLE,
-        "an operator has revoked this backend's VPN lease",
+        "this backend's VPN lease is revoked; an operator may restore it",
     )
     (lease,) = await vpn.page(None, 10)
     assert lease.revoked_at is not None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from harness.wire import TOKEN
 from quix.wire.peer import Limits, Peer
 
 # The machine that runs the tests may be busy; a slow example is no failure of the protocol.
 settings.register_profile("quix", deadline=None)
 settings.load_profile("quix")
-
-TOKEN = "kM0dYy3RjPq1"
 
 
 @pytest.fixture

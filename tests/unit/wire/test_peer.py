@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.wire import SECRET, TOKEN, failure, request, sent
 from quix.wire import codec
 from quix.wire.extensions import AGENT
 from quix.wire.messages import Authenticate, Authenticated, Executed, ViewRunning
@@ -24,23 +25,6 @@ from quix.wire.peer import (
     token_digest,
 )
 from quix.wire.reasons import CloseCode, Reason, Refusal
-
-SECRET = "s3cret-Jq8wX"
-TOKEN = "kM0dYy3RjPq1"
-
-
-def request(req: str, rid: int = 1, msg: Any = None, **more: Any) -> bytes:
-    return msgspec.json.encode({**more, "req": req, "rid": rid, "msg": {} if msg is None else msg})
-
-
-def sent(event: object) -> Any:
-    assert isinstance(event, Send)
-    return msgspec.json.decode(event.data)
-
-
-def failure(rid: int | None, reason: str, **more: str) -> Any:
-    return {"rid": rid, "msg": {"result": "failure", "reason": reason, **more}}
-
 
 # -- before authentication ----------------------------------------------------------------------
 

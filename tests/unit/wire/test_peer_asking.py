@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.wire import TOKEN, failure, request, sent
 from quix.wire import codec
 from quix.wire.messages import Authenticate, Execute, ViewRunning
 from quix.wire.peer import (
@@ -14,27 +15,9 @@ from quix.wire.peer import (
     Incoming,
     Limits,
     Peer,
-    Send,
     State,
     TooManyRequestsError,
 )
-
-SECRET = "s3cret-Jq8wX"
-TOKEN = "kM0dYy3RjPq1"
-
-
-def request(req: str, rid: int = 1, msg: Any = None, **more: Any) -> bytes:
-    return msgspec.json.encode({**more, "req": req, "rid": rid, "msg": {} if msg is None else msg})
-
-
-def sent(event: object) -> Any:
-    assert isinstance(event, Send)
-    return msgspec.json.decode(event.data)
-
-
-def failure(rid: int | None, reason: str, **more: str) -> Any:
-    return {"rid": rid, "msg": {"result": "failure", "reason": reason, **more}}
-
 
 # -- our own authenticate -----------------------------------------------------------------------
 
