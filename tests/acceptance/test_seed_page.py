@@ -176,6 +176,8 @@ async def seed_pair(house: House, *args: str) -> AsyncIterator[tuple[SeedServer,
 async def test_our_agent_enrols_and_resumes_at_a_server_of_the_page(house: House) -> None:
     async with seed_pair(house) as (server, first, agent):
         assert first.is_new
+        # Killed any earlier, it may not have read its token yet.
+        await asyncio.to_thread(agent.wait_for, "enrolled")
         await asyncio.to_thread(agent.kill)
         again = house.agent(f"ws://127.0.0.1:{first.connection.local_address[1]}/")
         second = await server.backend()

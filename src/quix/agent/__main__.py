@@ -20,13 +20,14 @@ from quix import logs
 from quix.agent.app import serve
 from quix.agent.launch import SETTINGS
 from quix.agent.settings import AgentSettings
-from quix.exits import QuixError, report
+from quix.exits import Exit, QuixError, report
 
 
 def main() -> NoReturn:
-    settings = msgspec.json.decode(
-        os.environ.pop(SETTINGS), type=AgentSettings, dec_hook=lambda kind, value: kind(value)
-    )
+    given = os.environ.pop(SETTINGS, None)
+    if given is None:
+        sys.exit(report(QuixError("run `quix agent`, which reads the settings", Exit.USAGE)))
+    settings = msgspec.json.decode(given, type=AgentSettings, dec_hook=lambda kind, value: kind(value))
     logs.setup(settings.log_format, settings.log_level)
     try:
         asyncio.run(serve(settings))
