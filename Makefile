@@ -16,7 +16,7 @@ run: .venv/ready ## Start a server and one local agent; print how to log in.
 	$(BIN)/quix demo
 
 test: .venv/ready .tools/packages ## Run every test.
-	$(BIN)/pytest -n 4 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: .venv/ready ## Lint, types, layers, dead code, and known holes in dependencies.
 	$(BIN)/ruff check .
