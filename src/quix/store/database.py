@@ -8,7 +8,10 @@ possible, and not in its middle, where SQLite can only refuse (sqlite.org/lang_t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -34,6 +37,10 @@ POOL_TIMEOUT: Final = 5.0
 
 POOL_SIZE: Final = 4
 """Connections, and on SQLite as many threads: one that writes, and readers beside it."""
+
+_WAL_ATTEMPTS: Final = 50
+_WAL_PAUSE: Final = 0.02
+"""Seconds between two attempts; only ever for a database that is just being made."""
 
 _WRITES: Final = "quix_writes"
 
@@ -152,14 +159,28 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
-        "journal_mode = WAL",
         # Not NORMAL: that may lose the last commits when power fails, and with them a token that an agent has
         # saved, the revocation of one, or a lease, whose address would then be given away a second time.
         "synchronous = FULL",
         "foreign_keys = ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Have the database keep a write-ahead log, which it then does for good.
+
+    The change itself wants the database alone and does not always wait for the busy timeout, so where several
+    processes open a new database at once all but one of them have to try again.
+    """
+    for _ in range(_WAL_ATTEMPTS):
+        with contextlib.suppress(OperationalError, sqlite3.OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        time.sleep(_WAL_PAUSE)
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
