@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import ip_address
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from quix.api.app import HEADERS, create
 from quix.api.errors import Error
 from quix.api.problems import Problem
 from quix.exits import Exit, QuixError
+from quix.hosts import is_loopback
 from quix.link import tls
 from quix.link.listener import split_address
 from quix.server.app import tls_files
@@ -136,7 +136,7 @@ def _config(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     """Return what the door encrypts with. On loopback nothing: whoever could listen in there is on this machine."""
     host, _ = split_address(settings.http)
-    if _is_loopback(host):
+    if is_loopback(host):
         return None
     pair = tls_files(settings)
     if pair is None:
@@ -147,13 +147,6 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
         )
         return None
     return tls.server_context(*pair)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _bind(address: str) -> list[socket.socket]:

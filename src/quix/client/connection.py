@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from quix.client.errors import NoAnswerError, NotQuixServerError, ServerUnreachableError, api_error
 from quix.exits import Exit, QuixError
+from quix.hosts import is_loopback
 
 T = TypeVar("T")
 
@@ -139,15 +139,8 @@ def _check_url(url: str, allow_plaintext: bool) -> None:
     if "@" in parts.netloc or parts.query or parts.fragment:
         # Not repeated in the message: it may hold a password.
         raise QuixError("url: https://HOST:PORT is needed, without user name, query or fragment", Exit.DATA)
-    if parts.scheme == "http" and not allow_plaintext and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_plaintext and not is_loopback(host):
         raise QuixError(
             f"{url} would send secrets in the clear; use https://, or --allow-plaintext where the network is trusted",
             Exit.DATA,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

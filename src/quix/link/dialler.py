@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from picows import WSHandshakeError, WSListener, WSUpgradeRequest, WSUpgradeResponse, ws_connect
 
 from quix.exits import Exit, QuixError
+from quix.hosts import is_loopback
 from quix.wire.extensions import SUBPROTOCOL
 
 _CONNECT_TIMEOUT: Final = 20.0
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 MakeListener = Callable[[bool], WSListener]
 
@@ -41,16 +41,12 @@ def check_url(url: str, allow_plaintext: bool) -> None:
         raise QuixError(f"server: {url!r} must begin with wss:// (or ws://) and name a host", Exit.CONFIG)
     if parts.username or parts.password:
         raise QuixError("server: leave the username and password out of the URL", Exit.CONFIG)
-    if parts.scheme == "ws" and not allow_plaintext and not _is_loopback(parts.hostname):
+    if parts.scheme == "ws" and not allow_plaintext and not is_loopback(parts.hostname):
         raise QuixError(
             f"server: {url} would send the password and token in the clear; use wss://, or --allow-plaintext "
             "where the network is trusted",
             Exit.CONFIG,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.")
 
 
 async def dial(

@@ -21,7 +21,14 @@ def test_urls_that_keep_secrets_are_dialled(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ws://example.org/wsi", "ws://10.0.0.1:8470", "ws://localhost.example.org/", "ws://128.0.0.1/"]
+    "url",
+    [
+        "ws://example.org/wsi",
+        "ws://10.0.0.1:8470",
+        "ws://localhost.example.org/",
+        "ws://128.0.0.1/",
+        "ws://127.example.org/",
+    ],
 )
 def test_plain_text_to_other_machines_has_to_be_allowed(url: str) -> None:
     with pytest.raises(QuixError, match="--allow-plaintext") as caught:
