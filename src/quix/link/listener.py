@@ -1,4 +1,4 @@
-"""Where peers dial in: the WebSocket upgrade, and nothing else of HTTP."""
+"""Where peers dial in: the WebSocket upgrade, and of HTTP else what a GET is answered with at once."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ MakeListener = Callable[[bool], WSListener]
 """Makes a connection; the argument says whether the peer offered extensions by the subprotocol."""
 
 
+Answer = Callable[[bytes], WSUpgradeResponse | None]
+"""Takes the path of a GET, without its query, and returns the answer; None where there is nothing."""
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Split HOST:PORT, or [HOST]:PORT for IPv6. Raises QuixError where it is neither."""
     host, _, port = address.rpartition(":")
@@ -35,7 +39,9 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-async def listen(address: str, make: MakeListener, max_message: int, tls: ssl.SSLContext | None) -> asyncio.Server:
+async def listen(
+    address: str, make: MakeListener, max_message: int, tls: ssl.SSLContext | None, answer: Answer
+) -> asyncio.Server:
     """Accept peers at `address` (HOST:PORT) until the returned server is closed.
 
     Raises:
@@ -50,14 +56,16 @@ async def listen(address: str, make: MakeListener, max_message: int, tls: ssl.SS
         "ssl": tls,
     }
     try:
-        return await ws_create_server(lambda request: _upgrade(request, make), host or None, port, **options)
+        return await ws_create_server(lambda request: _upgrade(request, make, answer), host or None, port, **options)
     except OSError as error:
         raise QuixError(f"cannot listen on {address}: {error.strerror}", Exit.CONFIG) from error
 
 
-def _upgrade(request: WSUpgradeRequest, make: MakeListener) -> WSUpgradeResponseWithListener | None:
-    if request.path.partition(b"?")[0] not in _PATHS:
-        return None
+def _upgrade(request: WSUpgradeRequest, make: MakeListener, answer: Answer) -> WSUpgradeResponseWithListener | None:
+    path = request.path.partition(b"?")[0]
+    if path not in _PATHS:
+        found = answer(path)  # picows has refused all but GET
+        return None if found is None else WSUpgradeResponseWithListener(found, None)
     offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
     if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), make(False))

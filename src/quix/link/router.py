@@ -33,27 +33,41 @@ class Route(Struct, Generic[C]):
 
 
 class Router(Generic[C]):
-    """The requests one side answers; `C` is the context its handlers are given, one a connection."""
+    """The requests one side answers; `C` is the context its handlers are given, one a connection.
 
-    def __init__(self) -> None:
+    `permit(req)` is asked before a handler is, and raises `Refusal` where that request is not to be answered.
+    """
+
+    def __init__(self, permit: Callable[[str], None] | None = None) -> None:
+        self._permit = permit
         self._routes: dict[str, Route[C]] = {}
+        self._extended: dict[str, Route[C]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     def add(self, kind: type[R], handler: Callable[[C, R], Awaitable[Any] | Any]) -> None:
-        """Let `handler` answer requests of `kind`."""
-        if kind.req in self._routes:
+        """Let `handler` answer requests of `kind`; where that is of an extension, those of peers that agreed on it.
+
+        A request of the seed may have another kind for such peers.
+        """
+        routes = self._routes if kind.extension is None else self._extended
+        if kind.req in routes:
             raise ValueError(f"{kind.req} has a handler already")
-        self._routes[kind.req] = Route(kind, handler)
+        routes[kind.req] = Route(kind, handler)
 
     def resolve(self, req: str, extensions: Mapping[str, int]) -> Route[C]:
         """Return the route of the request named `req`.
 
         Raises:
-            Refusal: REQUEST_UNKNOWN, also where the request belongs to an extension that was not agreed.
+            Refusal: REQUEST_UNKNOWN, also where the request belongs to an extension that was not agreed; what
+                `permit` raises.
         """
-        route = self._routes.get(req)
-        if route is None or (route.kind.extension is not None and route.kind.extension not in extensions):
+        route = self._extended.get(req)
+        if route is None or route.kind.extension not in extensions:
+            route = self._routes.get(req)
+        if route is None:
             raise Refusal(Reason.REQUEST_UNKNOWN, f"req: this peer knows no {req[:64]!r}")
+        if self._permit is not None:
+            self._permit(req)
         return route
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:

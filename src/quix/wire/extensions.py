@@ -9,9 +9,12 @@ SUBPROTOCOL: Final = "quix-wsi.1"
 """The WebSocket subprotocol by which an agent offers extensions (RFC 6455 section 1.9)."""
 
 AGENT: Final = "agent"
+PROCESS: Final = "process"
+TELEMETRY: Final = "telemetry"
 TOKEN: Final = "token"  # noqa: S105 - the name of an extension
+VPN: Final = "vpn"
 
-SUPPORTED: Final[Mapping[str, int]] = {AGENT: 1, TOKEN: 1}
+SUPPORTED: Final[Mapping[str, int]] = {AGENT: 1, PROCESS: 1, TELEMETRY: 1, TOKEN: 1, VPN: 1}
 """Name and highest version of every extension this build speaks."""
 
 

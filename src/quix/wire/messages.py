@@ -7,20 +7,27 @@ that must have been agreed before it is used. To add a request: one struct pair 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+
+from quix.wire.runs import Chunk, Offset, RunKey, RunOptions, RunState, Terminal
+from quix.wire.samples import LARGEST_PUSH, Sample, Seq, Series
 
 A = TypeVar("A")
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 
-_LINE = r"^[^\x00-\x1f\x7f]*$"
+_LINE = r"^[^\x00-\x1f\x7f]*(?!\n)$"
 """No control characters: what a machine says of itself is shown on terminals, and kept in databases."""
 
-_NAME = r"^[^\x00-\x1f\x7f/]*$"
+MachineName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[^\x00-\x1f\x7f/]*(?!\n)$")]
 """No slash either: a name is part of a path, `/backends/NAME`."""
+
+
+LabelName = Annotated[str, Meta(min_length=1, max_length=63, pattern=_LINE)]
+LabelValue = Annotated[str, Meta(max_length=253, pattern=_LINE)]
 
 
 class Request(Struct, Generic[A], kw_only=True):
@@ -116,6 +123,107 @@ class ProcSignal(Request[Done], kw_only=True):
     mode: str
 
 
+# -- extension `process` -------------------------------------------------------------------------
+
+
+class ExecuteRun(Request[Executed], kw_only=True):
+    """`execute` where the extension was agreed: start a run, once, however often it is asked for by the same `key`.
+
+    `proc_id` of the answer is the pid of its first start.
+    """
+
+    req: ClassVar[str] = "execute"
+    answer: ClassVar[Any] = Executed
+    extension: ClassVar[str | None] = "process"
+
+    cmd: Annotated[list[str], Meta(min_length=1)]
+    key: RunKey
+    options: RunOptions = RunOptions()
+
+
+class SignalRun(Request[Done], kw_only=True):
+    """`proc_signal` where the extension was agreed: more signals, and a run can be named by its key (`run`).
+
+    A run that is told to end by SIGTERM, SIGKILL, SIGINT or SIGQUIT is not started again.
+    """
+
+    req: ClassVar[str] = "proc_signal"
+    answer: ClassVar[Any] = Done
+    extension: ClassVar[str | None] = "process"
+
+    mode: str
+    pid: int = 0
+    run: RunKey | UnsetType = UNSET
+
+
+class RunOutput(Struct, kw_only=True):
+    """What a run wrote, and how it is. No chunks: nothing came after the offsets within the time asked for."""
+
+    state: RunState
+    chunks: list[Chunk]
+
+
+class ReadOutput(Request[RunOutput], kw_only=True):
+    """Read what a run wrote from the offsets `stdout` and `stderr` on, up to `limit` bytes together.
+
+    Where there is nothing yet, the answer comes as soon as there is, after `wait` seconds at the latest. `acknowledge`:
+    what is before the offsets has arrived where it was wanted, and need not be kept for it. `unattended`: nobody waits
+    for the output any more, so from here on the run does not wait for anybody (`RunOptions.overflow`).
+    """
+
+    req: ClassVar[str] = "read_output"
+    answer: ClassVar[Any] = RunOutput
+    extension: ClassVar[str | None] = "process"
+
+    run: RunKey
+    stdout: Offset = 0
+    stderr: Offset = 0
+    limit: Annotated[int, Meta(ge=1, le=2**19)] = 2**19
+    wait: Annotated[float, Meta(ge=0, le=60)] = 0
+    acknowledge: bool = False
+    unattended: bool = False
+
+
+class InputReceived(Struct, tag_field="result", tag="success"):
+    """`received` bytes were taken so far; what is beyond has to be sent again, later."""
+
+    received: Offset
+
+
+class WriteInput(Request[InputReceived], kw_only=True):
+    """Give a run `data` (base64), which begins at `offset` of its input; `end`: nothing follows."""
+
+    req: ClassVar[str] = "write_input"
+    answer: ClassVar[Any] = InputReceived
+    extension: ClassVar[str | None] = "process"
+
+    run: RunKey
+    offset: Offset
+    data: Annotated[bytes, Meta(max_length=2**19)] = b""
+    end: bool = False
+
+
+class ResizeTerminal(Request[Done], kw_only=True):
+    """Tell the terminal of a run its size."""
+
+    req: ClassVar[str] = "resize_terminal"
+    answer: ClassVar[Any] = Done
+    extension: ClassVar[str | None] = "process"
+
+    run: RunKey
+    size: Terminal
+
+
+class RunStates(Request[Done], kw_only=True):
+    """Sent by the agent: what became of runs. Success acknowledges it: an end is told again until then."""
+
+    req: ClassVar[str] = "run_states"
+    answer: ClassVar[Any] = Done
+    extension: ClassVar[str | None] = "process"
+
+    states: Annotated[list[RunState], Meta(max_length=256)]
+
+
 # -- VPN (seed: "VPN Configuration") -------------------------------------------------------------
 
 
@@ -137,6 +245,43 @@ class GetVpnConf(Request[VpnConf], kw_only=True):
 
     conf_type: str
     tun_mode: str | UnsetType = UNSET
+
+
+# -- extension `vpn` -----------------------------------------------------------------------------
+
+
+ConfType = Literal["wireguard", "openvpn"]
+
+WireGuardKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=(?!\n)$")]
+"""32 bytes in base64, written the one way that wg(8) takes."""
+
+
+class GetVpnConfByKey(Request[VpnConf], kw_only=True):
+    """`get_vpn_conf` where the extension was agreed: with a `public_key` of the agent's own, the answer is for that key
+    and without its private half. Asking again with the same key changes nothing.
+
+    For openvpn it is the SHA-256 of the certificate that the agent holds: where that is in force, the answer is without
+    what the agent has already, `cert`, `key` and `tls-crypt-v2`; else it is complete, with a new certificate."""
+
+    req: ClassVar[str] = "get_vpn_conf"
+    answer: ClassVar[Any] = VpnConf
+    extension: ClassVar[str | None] = "vpn"
+
+    conf_type: str
+    tun_mode: str | UnsetType = UNSET
+    public_key: WireGuardKey | UnsetType = UNSET
+
+
+class ChangeVpn(Request[Done], kw_only=True):
+    """Bring the agent's tunnel `up` or `down`, for good; `rotate` its keys; or `refresh` it: ask for its configuration
+    again, since that changed or was revoked."""
+
+    req: ClassVar[str] = "change_vpn"
+    answer: ClassVar[Any] = Done
+    extension: ClassVar[str | None] = "vpn"
+
+    action: Literal["up", "down", "rotate", "refresh"]
+    conf_type: ConfType = "wireguard"
 
 
 # -- telemetry (seed: "System statistics") -------------------------------------------------------
@@ -178,7 +323,68 @@ class Telemetry(Request[TelemetryAnswer], kw_only=True):
     stat_types: list[str]
 
 
+# -- extension `telemetry` -----------------------------------------------------------------------
+
+
+class SamplesTaken(Struct, tag_field="result", tag="success"):
+    """What was pushed has arrived; up to the number `kept` it is on the server's disk and will not be wanted again.
+
+    The agent is to take a sample each `interval` seconds, and may send up to `room` with its next push.
+    """
+
+    kept: Seq
+    interval: Annotated[float, Meta(gt=0, le=86400)]
+    room: Annotated[int, Meta(ge=1, le=LARGEST_PUSH)]
+
+
+class PushSamples(Request[SamplesTaken], kw_only=True):
+    """Sent by the agent: the next samples of a series, in order, and how many are `pending` after these.
+
+    `latest` is the newest of those pending: it is shown at once, and is sent again when its turn comes.
+    """
+
+    req: ClassVar[str] = "push_samples"
+    answer: ClassVar[Any] = SamplesTaken
+    extension: ClassVar[str | None] = "telemetry"
+
+    series: Series
+    samples: Annotated[list[Sample], Meta(max_length=LARGEST_PUSH)]
+    pending: Seq = 0
+    latest: Sample | UnsetType = UNSET
+
+
 # -- extension `agent` ---------------------------------------------------------------------------
+
+
+SHOWN_COMMANDS: Final = 200
+SHOWN_COMMAND: Final = 500
+"""How many commands of an owner's list a server is shown, and how many characters of each."""
+
+_Kind = Annotated[str, Meta(max_length=64, pattern=_LINE)]
+
+
+class OwnerPolicy(Struct, kw_only=True, omit_defaults=True):
+    """What the machine's owner lets any server do. It is the machine that holds to it; this is only to be shown.
+
+    Attributes:
+        allow: the kinds of requests that are answered: `telemetry`, `execute`, `signal`, `vpn`, `list`.
+        commands: what may be executed, as its owner wrote it; left out where it may be anything.
+        limits: the highest that a run may have, by the names of `quix.wire.runs.RunLimits`.
+        max_programs: how many runs there may be at a time.
+        environment: whether a run may be given environment variables.
+        tcp_bind, tcp_connect: the TCP ports that programs may listen on and connect to; left out where it may be any.
+    """
+
+    allow: Annotated[list[_Kind], Meta(max_length=64)]
+    commands: (
+        Annotated[list[Annotated[str, Meta(max_length=SHOWN_COMMAND, pattern=_LINE)]], Meta(max_length=SHOWN_COMMANDS)]
+        | UnsetType
+    ) = UNSET
+    limits: Annotated[dict[_Kind, int | float], Meta(max_length=64)] = msgspec.field(default_factory=dict)
+    max_programs: int | UnsetType = UNSET
+    environment: bool = True
+    tcp_bind: Annotated[list[int], Meta(max_length=65536)] | UnsetType = UNSET
+    tcp_connect: Annotated[list[int], Meta(max_length=65536)] | UnsetType = UNSET
 
 
 class AgentFacts(Request[Done], kw_only=True):
@@ -188,20 +394,15 @@ class AgentFacts(Request[Done], kw_only=True):
     answer: ClassVar[Any] = Done
     extension: ClassVar[str | None] = "agent"
 
-    name: Annotated[str, Meta(min_length=1, max_length=253, pattern=_NAME)]
+    name: MachineName
     hostname: Annotated[str, Meta(max_length=253, pattern=_LINE)]
     os: Annotated[str, Meta(max_length=200, pattern=_LINE)]
     kernel: Annotated[str, Meta(max_length=200, pattern=_LINE)]
     arch: Annotated[str, Meta(max_length=50, pattern=_LINE)]
     agent_version: Annotated[str, Meta(max_length=50, pattern=_LINE)]
     boot_id: Annotated[str, Meta(max_length=64, pattern=_LINE)]
-    labels: Annotated[
-        dict[
-            Annotated[str, Meta(min_length=1, max_length=63, pattern=_LINE)],
-            Annotated[str, Meta(max_length=253, pattern=_LINE)],
-        ],
-        Meta(max_length=64),
-    ] = msgspec.field(default_factory=dict)
+    labels: Annotated[dict[LabelName, LabelValue], Meta(max_length=64)] = msgspec.field(default_factory=dict)
+    policy: OwnerPolicy | UnsetType = UNSET
 
 
 # -- extension `token` ---------------------------------------------------------------------------

@@ -5,20 +5,13 @@ The protocol's documentation is checked against these tables, so a reason exists
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
-from typing import Self
+from enum import IntEnum
+
+from quix.words import Word
 
 
-class Reason(StrEnum):
+class Reason(Word):
     """Why a request was refused; `sentence` says it to a person."""
-
-    sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> Self:
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     # The envelope (any request).
     MESSAGE_INVALID = "message_invalid", "The message is not a JSON object with a usable rid."
@@ -49,8 +42,9 @@ class Reason(StrEnum):
     LIMIT_REACHED = "limit_reached", "A limit of the backend does not allow another program."
     POLICY_DENIED = "policy_denied", "The machine's owner forbids it."
     SPAWN_FAILED = "spawn_failed", "The program could not be started."
-    MODE_INVALID = "mode_invalid", "The mode must be SIGTERM, SIGKILL or SIGHUP."
+    MODE_INVALID = "mode_invalid", "The backend knows no such signal; SIGTERM, SIGKILL and SIGHUP are known to all."
     PID_UNKNOWN = "pid_unknown", "Quix started no running program with that process ID."
+    RUN_UNKNOWN = "run_unknown", "The backend knows no run of that id, or keeps nothing of it any more."
 
     # VPN.
     CONF_TYPE_UNKNOWN = "conf_type_unknown", "The configuration type must be wireguard or openvpn."

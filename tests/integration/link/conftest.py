@@ -13,7 +13,7 @@ from quix.link.listener import listen
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
     place = Place()
-    server = await listen("127.0.0.1:0", place.make, LIMITS.message_bytes, None)
+    server = await listen("127.0.0.1:0", place.make, LIMITS.message_bytes, None, lambda _path: None)
     place.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/wsi"
     place.clock.start()
     yield place
