@@ -1,7 +1,8 @@
 """Exit codes of every `quix` command, after sysexits.h(3head), so that a script can tell failures apart.
 
 `quix run` passes on the program's own status instead: its value, 128+N for a signal, 124 for a timeout, 125 when
-Quix itself failed, 126 when the program could not be executed, 127 when there is none of that name.
+Quix itself failed, 126 when the program could not be executed, 127 when there is none of that name. On many backends
+at once it is one of these again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ class Exit(IntEnum):
     OK = 0
     REFUSED = 1  # the backend or the server said no
     USAGE = 2  # the command line is wrong (Click's own code)
+    SOME_FAILED = 3  # `quix run` on many backends: not every one of them succeeded
     DATA = 65  # EX_DATAERR: a value was not acceptable
     TOKEN_INVALID = 67  # EX_NOUSER: the server no longer knows this agent's token
     NO_BACKEND = 68  # EX_NOHOST: no backend of that name or id, or more than one

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quix.exits import Exit, QuixError
 
-__all__ = ["locked", "read_private", "write_private"]
+__all__ = ["locked", "read_private", "write_private", "write_public"]
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -25,6 +25,15 @@ def write_private(path: Path, data: bytes) -> None:
     Raises:
         OSError: the file could not be written; what `path` held before is still there.
     """
+    _write(path, data, 0o600)
+
+
+def write_public(path: Path, data: bytes) -> None:
+    """As `write_private`, for a file that anybody may read (0644) who may walk to it."""
+    _write(path, data, 0o644)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     _make_folders(path.parent)
     # mkstemp makes a new file of mode 0600 under a name nobody can have guessed (mkstemp(3)).
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -33,6 +42,7 @@ def write_private(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -45,6 +46,14 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs, zombies left out."""
     found = proc.stat(pid)
     return found is not None and not found.is_dead
+
+
+def _goes_on(record: Path) -> bool:
+    """Whether a run has not ended, by the supervisor's file of it."""
+    try:
+        return bool(json.loads(record.read_bytes())["ended"] is None)
+    except FileNotFoundError:
+        return False
 
 
 class House:
@@ -89,6 +98,11 @@ class House:
         for run in await client.runs():
             with contextlib.suppress(Refusal):
                 await client.signal(run.pid, "SIGKILL")
+        for state in await client.states():
+            if state.state == "waiting":
+                await client.signal(0, "SIGKILL", state.run)
+        # Whoever ends a supervisor earlier leaves control groups behind.
+        await until(lambda: not any(map(_goes_on, self.layout.runs.glob("*.json"))), 15, "all ends are recorded")
         for each in (client, *self.clients):
             await each.close()
         self.clients.clear()

@@ -1,4 +1,4 @@
-"""`python -m quix.supervisor`: started by the agent, and found again by the next one."""
+"""`python -m quix.supervisor`: started by the agent and found again by the next one, or a service of its own."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ import msgspec
 
 from quix.exits import Exit, QuixError
 from quix.supervisor import kernel, log
+from quix.supervisor.fdstore import FdStore
 from quix.supervisor.protocol import Started
 from quix.supervisor.settings import parse
 from quix.supervisor.supervisor import BusyError, Supervisor
 
 _STDOUT: Final = 1
+_FILES: Final = 4096
 
 
 def main() -> int:
     """Run a supervisor; return its exit status. What became of the start is one line on standard output."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    store = FdStore()
+    os.closerange(store.end, os.sysconf("SC_OPEN_MAX"))
+    is_service = "--service" in sys.argv
+    supervisor = None
     try:
-        supervisor = Supervisor(parse(sys.argv[1:]))
+        supervisor = Supervisor(parse(sys.argv[1:]), store)
         _settle()
     except BusyError:
-        _tell(Started("busy"))
-        return Exit.UNAVAILABLE
+        outcome = Started("busy", "another supervisor serves this data folder", Exit.UNAVAILABLE)
     except QuixError as error:
-        log.event("error", str(error))
-        _tell(Started("failed", str(error), error.code))
-        return error.code
-    _tell(Started("ready"))
+        outcome = Started("failed", str(error), error.code)
+    else:
+        outcome = Started("ready")
+    if outcome.state == "failed" or (is_service and outcome.state == "busy"):
+        log.event("error", outcome.detail)
+    if not is_service:
+        _tell(outcome)
+    if supervisor is None:
+        return outcome.code
     # All that lives now stays: no collection looks at it again, in this process or in a forked child.
     gc.collect()
     gc.freeze()
@@ -46,6 +55,10 @@ def _settle() -> None:
     os.umask(0o077)  # the programs' too: what they write is theirs alone
     # A core file would hold whatever the program was given, and lie in a folder that it may write.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A run takes five of them; programs inherit the limit.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if hard < 0 else min(_FILES, hard), hard))
     kernel.become_subreaper()
 
 

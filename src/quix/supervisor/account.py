@@ -1,4 +1,4 @@
-"""Whose rights programs get."""
+"""Whose rights programs get, and whose the agent has."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ systemd systems") and Debian gives to nobody either (Debian policy 9.2.2); below
 containers that map only so many.
 """
 
+_NO_ID: Final = 2**32 - 1
+"""What means "leave it as it is" to setresuid(2)."""
+
 
 class Account(Struct, frozen=True):
     """`uid` and `gid` of programs; `switches` where they are not those of the supervisor itself."""
@@ -28,6 +31,13 @@ class Account(Struct, frozen=True):
     uid: int
     gid: int
     switches: bool
+
+
+class Owner(Struct, frozen=True):
+    """The user and group that a folder is given to."""
+
+    uid: int
+    gid: int
 
 
 def resolve(program_user: str, *, own: bool) -> Account:
@@ -52,6 +62,44 @@ def resolve(program_user: str, *, own: bool) -> Account:
     return Account(uid, gid, switches=True)
 
 
+def resolve_agent(agent_user: str, programs: Account) -> Owner | None:
+    """Return the agent's user, where it is another than the supervisor's own.
+
+    Args:
+        agent_user: a name, a uid, or empty where the agent has the supervisor's own uid.
+        programs: the account of programs, which must not be able to call the supervisor.
+
+    Raises:
+        QuixError: there is no such user, it is root or the programs', or the supervisor is not root.
+    """
+    if not agent_user:
+        return None
+    if os.geteuid() != 0:
+        raise QuixError("agent_user: only root can serve an agent of another user", Exit.CONFIG)
+    owner = _agent_owner(agent_user)
+    if owner.uid == 0:
+        raise QuixError("agent_user: is root, which may call the supervisor anyway; leave it out", Exit.CONFIG)
+    if programs.switches and programs.uid == owner.uid:
+        raise QuixError(
+            f"agent_user: {agent_user!r} is the user of programs too, which could then give orders; choose another",
+            Exit.CONFIG,
+        )
+    return owner
+
+
+def _agent_owner(agent_user: str) -> Owner:
+    is_uid = agent_user.isascii() and agent_user.isdigit()
+    if is_uid and int(agent_user) >= _NO_ID:
+        raise QuixError(f"agent_user: {agent_user} is no uid", Exit.CONFIG)
+    try:
+        entry = pwd.getpwuid(int(agent_user)) if is_uid else pwd.getpwnam(agent_user)
+    except KeyError:
+        if is_uid:  # which needs no entry in /etc/passwd
+            return Owner(int(agent_user), int(agent_user))
+        raise QuixError(f"agent_user: this machine has no user {agent_user!r}", Exit.CONFIG) from None
+    return Owner(entry.pw_uid, entry.pw_gid)
+
+
 def _look_up(program_user: str) -> tuple[int, int]:
     uid, colon, gid = program_user.partition(":")
     if colon:
@@ -66,7 +114,6 @@ def _look_up(program_user: str) -> tuple[int, int]:
 
 
 def _number(text: str, whole: str) -> int:
-    # 2^32-1 means "leave it as it is" to setresuid(2).
-    if text.isascii() and text.isdigit() and int(text) < 2**32 - 1:
+    if text.isascii() and text.isdigit() and int(text) < _NO_ID:
         return int(text)
     raise QuixError(f"program_user: must be a user's name or UID:GID, not {whole!r}", Exit.CONFIG)

@@ -5,22 +5,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw
 from msgspec.json import Decoder
 
-from quix import logs
+from quix import __version__, logs
 from quix.exits import Exit, QuixError
 from quix.supervisor import protocol
 from quix.supervisor.launch import launch
 from quix.supervisor.layout import Layout
-from quix.supervisor.protocol import Ask, Hello, ListRuns, Retire, Signal, SignalMode, Spawn, Welcome
+from quix.supervisor.protocol import (
+    Acknowledge,
+    Ask,
+    Hello,
+    ListPorts,
+    ListRuns,
+    ListStates,
+    Read,
+    Resize,
+    Retire,
+    Signal,
+    SignalMode,
+    Spawn,
+    Welcome,
+    Write,
+)
 from quix.supervisor.run import Run
 from quix.supervisor.sandbox import Description
 from quix.supervisor.settings import SupervisorSettings
 from quix.wire.reasons import Reason, Refusal
+from quix.wire.runs import RunOptions, RunState
 
 __all__ = ["SupervisorClient"]
 
@@ -32,12 +49,21 @@ _FIND_LIMIT: Final = 30.0
 _HELLO_LIMIT: Final = 10.0
 _WAIT_LIMIT: Final = 10.0
 _RETRY: Final = 1.0
+_SERVICE_RETRY: Final = 0.2
 _PAUSE: Final = 0.05
+
+_UPGRADE: Final = "restart quix-supervisor.service to upgrade it"
 
 _WELCOME: Final = Decoder(Welcome)
 _RUN: Final = Decoder(Run)
 _RUNS: Final = Decoder(list[Run])
+_PORTS: Final = Decoder(dict[str, list[int]])
+_STATES: Final = Decoder(list[RunState])
+_COUNT: Final = Decoder(int)
+_RAW: Final = Decoder(Raw)
 _NOTHING: Final = Decoder(None)
+
+_PLAIN: Final = RunOptions()
 
 
 class _LostError(Exception):
@@ -47,15 +73,24 @@ class _LostError(Exception):
 class SupervisorClient:
     """A supervisor that is there: where it ends, the next one is started, and finds the programs of the last.
 
+    Where the data folder has a supervisor that is a service (`quix supervisor`), it is called and never started nor
+    replaced; while it is away, calls are refused with UNAVAILABLE.
+
     Attributes:
+        is_service: whether the supervisor is one.
         pid: of the supervisor that was connected last.
         sandbox: what its sandbox holds and what it does not.
+        told: called with each new state of a run with a key.
+        returned: called when a supervisor is there again, and may not have told all.
     """
 
-    pid: int
-    sandbox: Description
+    pid = 0
+    sandbox = Description([], [])
+    is_service = False
 
     def __init__(self, settings: SupervisorSettings) -> None:
+        self.told: Callable[[RunState], None] = lambda _state: None
+        self.returned: Callable[[], None] = lambda: None
         self._settings = settings
         self._layout = Layout(settings.data_dir)
         self._waiting: dict[int, asyncio.Future[Raw]] = {}
@@ -65,18 +100,22 @@ class SupervisorClient:
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._launched: set[int] = set()
+        self._obstacle = ""
 
     @classmethod
     async def start_or_find(cls, settings: SupervisorSettings) -> SupervisorClient:
         """Connect to the supervisor of a data folder, started first where there is none.
 
-        One of another build or with other settings is asked to make room; its programs go on under the new one.
+        One of another build or with other settings is asked to make room; its programs go on under the new one. One
+        that is a service is waited for in the background, and its settings are its own.
 
         Raises:
             QuixError: it cannot be started, or does not answer.
         """
         client = cls(settings)
-        await client._connect()
+        client.is_service = client._layout.has_service
+        if not client.is_service:
+            await client._connect()
         client._keeper = asyncio.create_task(client._keep())
         return client
 
@@ -101,28 +140,58 @@ class SupervisorClient:
 
     # -- calls ----------------------------------------------------------------------------------
 
-    async def spawn(self, cmd: list[str], title: str = "") -> Run:
-        """Start a program.
+    async def spawn(self, cmd: list[str], options: RunOptions = _PLAIN, key: str | None = None) -> Run:
+        """Start a program; the same key never starts a second one.
 
         Raises:
-            Refusal: it was not started. Where the supervisor ended in between, whether it was is unknown, and the
-                detail says so.
+            Refusal: it was not started. Where the supervisor ended in between, and there is no key by which to ask
+                again, whether it was is unknown, and the detail says so.
         """
+        if key is not None:
+            return await self._insist(Spawn(cmd, options, key), _RUN)
         try:
-            return await self._call(Spawn(cmd, title), _RUN)
+            return await self._call(Spawn(cmd, options), _RUN)
         except _LostError:
             raise Refusal(
                 Reason.SPAWN_FAILED, "the supervisor ended meanwhile; view_running tells whether the program runs"
             ) from None
 
+    async def ports(self) -> dict[str, list[int]]:
+        """Return the ports that each program that runs holds, by the run's id. Raises Refusal(UNAVAILABLE)."""
+        return await self._insist(ListPorts(), _PORTS)
+
+    async def states(self) -> list[RunState]:
+        """Return how each run with a key is whose end is not acknowledged. Raises Refusal(UNAVAILABLE)."""
+        return await self._insist(ListStates(), _STATES)
+
+    async def read(self, ask: Read) -> Raw:
+        """Return what a run wrote, a `Written` as it travels. Raises Refusal."""
+        return await self._insist(ask, _RAW)
+
+    async def write(self, ask: Write) -> int:
+        """Give a run input; return how many bytes it was given so far. Raises Refusal."""
+        return await self._insist(ask, _COUNT)
+
+    async def resize(self, ask: Resize) -> None:
+        """Tell a run's terminal its size. Raises Refusal."""
+        await self._insist(ask, _NOTHING)
+
+    async def acknowledge(self, run: str) -> None:
+        """Whoever asked for a run knows how it ended. Raises Refusal."""
+        await self._insist(Acknowledge(run), _NOTHING)
+
     async def runs(self) -> list[Run]:
         """Return the programs that run, oldest first. Raises Refusal(UNAVAILABLE)."""
         return await self._insist(ListRuns(), _RUNS)
 
-    async def signal(self, pid: int, mode: SignalMode) -> None:
-        """Signal a program. Raises Refusal(PID_UNKNOWN), or UNAVAILABLE where whether it was signalled is unknown."""
+    async def signal(self, pid: int, mode: SignalMode, run: str | None = None) -> None:
+        """Signal a program, named by its pid or its run.
+
+        Raises:
+            Refusal: PID_UNKNOWN, RUN_UNKNOWN, or UNAVAILABLE where whether it was signalled is unknown.
+        """
         try:
-            await self._call(Signal(pid, mode), _NOTHING)
+            await self._call(Signal(pid, mode, run), _NOTHING)
         except _LostError:
             raise Refusal(Reason.UNAVAILABLE, "the supervisor ended meanwhile; view_running tells what runs") from None
 
@@ -140,7 +209,7 @@ class SupervisorClient:
             async with asyncio.timeout(_WAIT_LIMIT):
                 await self._connected.wait()
         except TimeoutError:
-            raise Refusal(Reason.UNAVAILABLE, f"there is no supervisor; {self._layout.log} may say why") from None
+            raise Refusal(Reason.UNAVAILABLE, f"there is no supervisor; {self._log} may say why") from None
         return decoder.decode(await self._send(ask))
 
     def _send(self, ask: Ask) -> asyncio.Future[Raw]:
@@ -161,16 +230,18 @@ class SupervisorClient:
             since = loop.time()
             if self._reader is not None:
                 await self._read(self._reader)
-            await self._disconnect()
-            log.warning("the supervisor ended; starting another")
-            if loop.time() - since < _RETRY:  # one that ends at once must not be started at full speed
-                await asyncio.sleep(_RETRY)
+                await self._disconnect()
+                log.warning("the supervisor ended")
+                if loop.time() - since < _RETRY:  # one that ends at once must not be started at full speed
+                    await asyncio.sleep(_RETRY)
             while self._writer is None:
                 try:
                     await self._connect()
                 except QuixError as error:
                     log.error("no supervisor", error=str(error))  # noqa: TRY400 - the message says it all
                     await asyncio.sleep(_RETRY)
+                else:
+                    self.returned()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -181,6 +252,9 @@ class SupervisorClient:
 
     def _resolve(self, line: bytes) -> None:
         reply = protocol.decode_reply(line)
+        if reply.notice is not UNSET:
+            self.told(reply.notice)
+            return
         future = self._waiting.pop(reply.id, None)
         if future is None or future.done():  # its caller gave up
             return
@@ -202,18 +276,35 @@ class SupervisorClient:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    @property
+    def _log(self) -> str:
+        return "`journalctl -u quix-supervisor`" if self.is_service else str(self._layout.log)
+
     async def _connect(self) -> None:
         """Find a supervisor that is as it should be, or start it. Raises QuixError."""
+        if self.is_service:
+            await self._await_service()
+        else:
+            await self._find_or_launch()
+        self._connected.set()
+
+    async def _await_service(self) -> None:
+        obstacle = ""
+        while not await self._greet():
+            if self._obstacle != obstacle:
+                obstacle = self._obstacle
+                log.warning("waiting for the supervisor, which is a service", obstacle=obstacle)
+            await asyncio.sleep(_SERVICE_RETRY)
+        log.info("the supervisor is there, a service", pid=self.pid, not_held=self.sandbox.not_held)
+
+    async def _find_or_launch(self) -> None:
         try:
             async with asyncio.timeout(_FIND_LIMIT):
                 while not await self._greet():
                     await self._launch()
         except TimeoutError:
             await self._disconnect()
-            raise QuixError(
-                f"supervisor: it does not answer; {self._layout.log} may say why", Exit.UNAVAILABLE
-            ) from None
-        self._connected.set()
+            raise QuixError(f"supervisor: it does not answer; {self._log} may say why", Exit.UNAVAILABLE) from None
 
     async def _launch(self) -> None:
         self._reap()
@@ -239,16 +330,27 @@ class SupervisorClient:
             self._reader, self._writer = await self._open()
             async with asyncio.timeout(_HELLO_LIMIT):
                 welcome = await self._hello(key)
-                if welcome.matches:
-                    self.pid, self.sandbox = welcome.pid, welcome.sandbox
+                if welcome.matches or welcome.is_service:
+                    self._found(welcome)
                     return True
                 await self._retire(self._reader)
-        except (OSError, _LostError):
-            pass  # there is none, or it was on its way out
+        except (OSError, _LostError) as error:  # there is none, or it was on its way out
+            self._obstacle = str(error) or "it does not answer"
         except Refusal as refusal:
+            self._obstacle = refusal.detail
             log.info("the supervisor changed meanwhile", detail=refusal.detail)
+        except msgspec.DecodeError as error:
+            self._obstacle = f"it is of a version that this one does not understand; {_UPGRADE} ({error})"
         await self._disconnect()
         return False
+
+    def _found(self, welcome: Welcome) -> None:
+        self.pid, self.sandbox = welcome.pid, welcome.sandbox
+        self.is_service = self.is_service or welcome.is_service
+        if welcome.is_service and welcome.version != __version__:
+            log.warning(
+                "the supervisor is of another version", supervisor=welcome.version, agent=__version__, remedy=_UPGRADE
+            )
 
     async def _hello(self, key: str) -> Welcome:
         return _WELCOME.decode(await self._direct(Hello(key, self._settings.identity)))
@@ -261,10 +363,8 @@ class SupervisorClient:
     async def _direct(self, ask: Ask) -> Raw:
         """Call while nobody else reads the connection."""
         future = self._send(ask)
-        if self._reader is not None:
-            line = await self._reader.readline()
-            if line:
-                self._resolve(line)
+        while self._reader is not None and not future.done() and (line := await self._reader.readline()):
+            self._resolve(line)
         if not future.done():
             future.cancel()
             raise _LostError
@@ -272,7 +372,7 @@ class SupervisorClient:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         # Through the folder's descriptor: a socket's own path may have 107 bytes only (unix(7)).
-        folder = os.open(self._layout.agent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self._layout.supervisor, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             path = f"/proc/self/fd/{folder}/{self._layout.socket.name}"
             return await asyncio.open_unix_connection(path, limit=protocol.MAX_LINE)

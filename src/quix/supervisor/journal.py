@@ -1,12 +1,12 @@
-"""The runs that live, on disk: what a supervisor's successor finds its programs by.
+"""The runs of a backend, on disk: what a supervisor's successor finds its programs by.
 
 One small file a run. It is on the disk before the program is executed, so there is no moment at which a program runs
-that a successor would not know. The pid is added afterwards; a successor that finds none looks for the run's mark.
+that a successor would not know, and no key that could start a second one. The pid is added afterwards; a successor that
+finds none looks for the run's mark. How a run ended is there until it has been told, and a while longer.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from quix.supervisor import log
 from quix.supervisor.run import Run
 
 _SUFFIX: Final = ".json"
+_NEW: Final = ".new"
 _ASIDE: Final = ".bad"
 
 _encode = msgspec.json.Encoder().encode
@@ -34,49 +35,59 @@ class Journal:
         os.close(self._descriptor)
 
     def plan(self, run: Run) -> None:
-        """Put a run that is about to start on the disk. Raises OSError where that fails."""
+        """Put a run that is about to start on the disk. Raises OSError where that fails, or where it is there."""
         name = run.id + _SUFFIX
+        self._write(name, os.O_EXCL, run, sync=True)
         try:
-            self._write(name, os.O_CREAT | os.O_EXCL, run, sync=True)
             os.fsync(self._descriptor)
-        except BaseException:
+        except OSError:
             self._unlink(name)
             raise
 
-    def started(self, run: Run) -> None:
-        """Write over a plan what became known by the start. Raises OSError where that fails.
+    def update(self, run: Run, *, sync: bool = False) -> None:
+        """Put what became known of a run in place of what was there. Raises OSError where that fails.
 
-        In place and not synced: a pid outlives a supervisor that is killed, and so does what was written in one call;
-        neither outlives the machine. It is never shorter than the plan, whose pid is one digit.
+        Without `sync` it outlives a supervisor that is killed, but perhaps not a machine that loses power: enough for a
+        pid, which does not outlive that either. With `sync` it is on the disk.
         """
-        self._write(run.id + _SUFFIX, 0, run, sync=False)
-
-    def _write(self, name: str, flags: int, run: Run, *, sync: bool) -> None:
-        descriptor = self._open(name, os.O_WRONLY | flags)
-        try:
-            data = _encode(run)
-            if os.write(descriptor, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        name = run.id + _SUFFIX
+        self._write(name + _NEW, os.O_TRUNC, run, sync=sync)
+        os.rename(name + _NEW, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        if sync:
+            os.fsync(self._descriptor)
 
     def remove(self, run_id: str) -> None:
         """Forget a run. Not synced: after a power cut no program lives, and the boot id says so."""
         self._unlink(run_id + _SUFFIX)
 
     def read_all(self) -> list[Run]:
-        """Return every run on disk. A file that is no run's is renamed to `.bad` and logged; never raises for one."""
+        """Return every run on disk. A file that is no run's is renamed to `.bad` and logged; never raises for one.
+
+        An update that an earlier supervisor did not finish is removed: what was before it holds.
+        """
         runs = []
         for name in sorted(os.listdir(self._descriptor)):  # noqa: PTH208 - a descriptor
-            if not name.endswith(_ASIDE):
+            if name.endswith(_SUFFIX + _NEW):
+                self._unlink(name)
+            elif name.endswith(_SUFFIX):
                 run = self._read(name)
                 if run is None:
                     self._set_aside(name)
                 else:
                     runs.append(run)
         return runs
+
+    def _write(self, name: str, flags: int, run: Run, *, sync: bool) -> None:
+        descriptor = self._open(name, os.O_WRONLY | os.O_CREAT | flags)
+        try:
+            _write_whole(descriptor, _encode(run))
+            if sync:
+                os.fsync(descriptor)
+        except BaseException:
+            self._unlink(name)
+            raise
+        finally:
+            os.close(descriptor)
 
     def _read(self, name: str) -> Run | None:
         try:
@@ -104,3 +115,9 @@ class Journal:
             return
         except OSError as error:
             log.event("warning", "a file in the journal could not be removed", file=name, error=str(error))
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    # A disk that becomes full takes what it can; the next write then says so.
+    while data:
+        data = data[os.write(descriptor, data) :]

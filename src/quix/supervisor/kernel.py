@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
 import sys
+import termios
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _KEEP: Final = 2**32 - 1  # "leave it as it is" (setresuid(2))
+_CLONE_FS: Final = 0x200
+_PUNCH: Final = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
+
+_PIDFD_INFO: Final = struct.Struct("=QQ11Ii")
+_PIDFD_GET_INFO: Final = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11  # _IOWR(PIDFS_IOCTL_MAGIC, 11, ...)
+_PIDFD_INFO_EXIT: Final = 1 << 3
+
 _SIGSET_BYTES: Final = 128
 _SIGINFO_BYTES: Final = 128
 
@@ -35,6 +44,7 @@ _UNSIGNED: Final = ctypes.c_ulong
 
 syscall = _libc.syscall
 syscall.restype = ctypes.c_long
+_fallocate = getattr(_libc, "fallocate64", _libc.fallocate)
 
 
 def checked(result: int) -> int:
@@ -73,6 +83,46 @@ def switch_thread(uid: int, gid: int, groups: Sequence[int]) -> None:
     checked(syscall(set_groups, ctypes.c_size_t(len(groups)), ids))
     checked(syscall(set_gids, *map(ctypes.c_uint32, (gid, gid, gid))))
     checked(syscall(set_uids, *map(ctypes.c_uint32, (uid, uid, _KEEP))))
+
+
+def unshare_folder() -> None:
+    """Give this thread a working folder of its own (unshare(2), CLONE_FS)."""
+    checked(_libc.unshare(_CLONE_FS))
+
+
+def punch_hole(descriptor: int, start: int, end: int) -> None:
+    """Give the space of a part of a file back; its size, and the place of all else in it, stay (fallocate(2)).
+
+    Raises:
+        OSError: the file system cannot do that.
+    """
+    numbers = (ctypes.c_int64(start), ctypes.c_int64(end - start))
+    checked(_fallocate(descriptor, _PUNCH, *numbers))
+
+
+def widen_pipe(descriptor: int, size: int) -> None:
+    """Let a pipe hold up to `size` bytes (fcntl(2), F_SETPIPE_SZ). Raises OSError where that is not allowed."""
+    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
+
+
+def bytes_waiting(descriptor: int) -> int:
+    """Return how many bytes can be read from a pipe at this moment (pipe(7), FIONREAD)."""
+    answer = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
+    return int(struct.unpack("i", answer)[0])
+
+
+def exit_status(pidfd: int) -> int | None:
+    """Return the wait status of a process that has been reaped, whoever's child it was (Linux 6.15 and later).
+
+    None where it has not been reaped yet, or where this kernel does not tell.
+    """
+    asked = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *[0] * 13))
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, asked)
+    except OSError:
+        return None
+    told = _PIDFD_INFO.unpack(asked)
+    return int(told[-1]) if told[0] & _PIDFD_INFO_EXIT else None
 
 
 def signal_descriptor(numbers: Iterable[int]) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from quix.supervisor.kernel import checked, syscall
@@ -25,6 +26,10 @@ IOCTL_DEV: Final = 1 << 15
 _RIGHTS_BY_ABI: Final = {1: (1 << 13) - 1, 2: 1 << 13, 3: TRUNCATE, 5: IOCTL_DEV}
 """What each version of the kernel's interface added: 1 the thirteen first rights, 2 moving between folders."""
 
+_NET_ABI: Final = 4
+BIND_TCP: Final = 1 << 0
+CONNECT_TCP: Final = 1 << 1
+
 _SCOPE_ABI: Final = 6
 _SCOPE_ABSTRACT_UNIX_SOCKET: Final = 1 << 0
 _SCOPE_SIGNAL: Final = 1 << 1
@@ -34,6 +39,7 @@ _ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
 _CREATE_RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
+_RULE_NET_PORT: Final = 2
 
 
 class _RulesetAttr(ctypes.Structure):
@@ -48,6 +54,10 @@ class _PathBeneathAttr(ctypes.Structure):
     _pack_ = 1
     _layout_ = "ms"
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+class _NetPortAttr(ctypes.Structure):
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("port", ctypes.c_uint64))
 
 
 def abi() -> int:
@@ -68,15 +78,26 @@ def has_scopes(version: int) -> bool:
     return version >= _SCOPE_ABI
 
 
-def ruleset(version: int, rules: Iterable[tuple[Path | str, int]]) -> int:
+def has_ports(version: int) -> bool:
+    """Return whether TCP ports can be kept from programs."""
+    return version >= _NET_ABI
+
+
+def ruleset(
+    version: int, rules: Iterable[tuple[Path | str, int]], ports: Mapping[int, Iterable[int]] = MappingProxyType({})
+) -> int:
     """Make a ruleset that allows `rules` (a path, and the rights on it and all below) and return its descriptor.
 
     A path that does not exist needs no rule. Rights that a path or this kernel's version does not know are left out.
 
+    Args:
+        ports: for BIND_TCP, CONNECT_TCP or both, the TCP ports that are allowed; what is not named is not handled.
+
     Raises:
         OSError: the kernel refused.
     """
-    attr = _RulesetAttr(rights(version), 0, _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if has_scopes(version) else 0)
+    scopes = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if has_scopes(version) else 0
+    attr = _RulesetAttr(rights(version), sum(ports), scopes)
     descriptor = checked(
         syscall(
             ctypes.c_long(_CREATE_RULESET), ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)), ctypes.c_uint32(0)
@@ -85,6 +106,9 @@ def ruleset(version: int, rules: Iterable[tuple[Path | str, int]]) -> int:
     try:
         for path, allowed in rules:
             _allow(descriptor, path, allowed & rights(version))
+        for access, numbers in ports.items():
+            for number in numbers:
+                _add(descriptor, _RULE_NET_PORT, _NetPortAttr(access, number))
     except BaseException:
         os.close(descriptor)
         raise
@@ -97,18 +121,14 @@ def _allow(descriptor: int, path: Path | str, allowed: int) -> None:
     except FileNotFoundError:
         return
     try:
-        rule = _PathBeneathAttr(allowed, target)
-        checked(
-            syscall(
-                ctypes.c_long(_ADD_RULE),
-                ctypes.c_int(descriptor),
-                ctypes.c_int(_RULE_PATH_BENEATH),
-                ctypes.byref(rule),
-                ctypes.c_uint32(0),
-            )
-        )
+        _add(descriptor, _RULE_PATH_BENEATH, _PathBeneathAttr(allowed, target))
     finally:
         os.close(target)
+
+
+def _add(descriptor: int, kind: int, rule: ctypes.Structure) -> None:
+    arguments = (ctypes.c_int(descriptor), ctypes.c_int(kind), ctypes.byref(rule), ctypes.c_uint32(0))
+    checked(syscall(ctypes.c_long(_ADD_RULE), *arguments))
 
 
 def restrict(descriptor: int) -> None:

@@ -1,11 +1,11 @@
-"""Starting a supervisor so that it outlives whoever started it."""
+"""Starting a supervisor so that it outlives whoever started it, or becoming one."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -15,20 +15,29 @@ from quix.supervisor.protocol import Started
 from quix.supervisor.settings import SupervisorSettings
 
 _START_LIMIT: Final = 20.0
+_COMMAND: Final = (sys.executable, "-P", "-m", "quix.supervisor")
+"""-P: no module is ever looked for in the folder it was started in, or in the programs'."""
+
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ")
+
+
+def become(settings: SupervisorSettings) -> NoReturn:
+    """Replace this process by a supervisor that is a service; its pid, streams and signals stay what they are."""
+    argv = msgspec.structs.replace(settings, service=True).argv()
+    os.execv(sys.executable, [*_COMMAND, *argv])
 
 
 async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
     """Start a supervisor, and wait until it has said what became of that; return its pid, too.
 
     It leads a session of its own, so that no signal to the agent's process group reaches it, writes to
-    DIR/agent/supervisor.log, and inherits nothing else of the agent.
+    DIR/supervisor/log, and inherits nothing else of the agent.
 
     Raises:
         QuixError: it could not be started, or said nothing.
     """
     layout = Layout(settings.data_dir)
-    layout.prepare_agent()
+    layout.prepare_supervisor()
     reading, writing = os.pipe()
     try:
         pid = _spawn(settings, layout, writing)
@@ -44,8 +53,7 @@ def _spawn(settings: SupervisorSettings, layout: Layout, output: int) -> int:
     environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return os.posix_spawn(
         sys.executable,
-        # -P: no module is ever looked for in the folder it was started in, or in the programs'.
-        [sys.executable, "-P", "-m", "quix.supervisor", *settings.argv()],
+        [*_COMMAND, *settings.argv()],
         environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -1,4 +1,4 @@
-"""The supervisor's Unix socket: lines in, lines out, for nobody but the agent's own user and root."""
+"""The supervisor's Unix socket: lines in, lines out, for nobody but the agent's user, its own and root."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from quix.supervisor import log
+from quix.supervisor.account import Owner
 from quix.supervisor.loop import READ, WRITE, Loop
 from quix.supervisor.protocol import MAX_LINE
 
@@ -104,8 +105,14 @@ class Listener:
         connections: those that are open.
     """
 
-    def __init__(self, path: Path, loop: Loop, handle: Callable[[Connection, bytes], None]) -> None:
-        """Listen on `path`, in place of whatever socket was left there. Raises OSError where that fails."""
+    def __init__(
+        self, path: Path, loop: Loop, handle: Callable[[Connection, bytes], None], agent: Owner | None = None
+    ) -> None:
+        """Listen on `path`, in place of whatever socket was left there; `agent` may call too, where it is another user.
+
+        Raises:
+            OSError: that fails.
+        """
         self.loop = loop
         self.handle = handle
         self.connections: set[Connection] = set()
@@ -115,6 +122,10 @@ class Listener:
         self._socket.setblocking(False)
         _bind(self._socket, path)
         path.chmod(0o600)
+        self._callers = {0, os.geteuid()}
+        if agent is not None:
+            os.chown(path, agent.uid, agent.gid, follow_symlinks=False)
+            self._callers.add(agent.uid)
         self._socket.listen(_BACKLOG)
         loop.watch(self._socket, READ, self._accept)
 
@@ -140,7 +151,7 @@ class Listener:
                 time.sleep(_PAUSE)  # it still waits, and will be tried again at once
             return
         uid = peer_uid(accepted)
-        if uid not in (0, os.geteuid()):
+        if uid not in self._callers:
             log.event("warning", "another user may not call the supervisor", uid=uid)
             accepted.close()
             return

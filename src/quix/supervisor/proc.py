@@ -93,6 +93,14 @@ def table() -> dict[int, Stat]:
     return {entry.pid: entry for entry in stats if entry is not None}
 
 
+def children() -> list[int] | None:
+    """Return the processes whose parent is this one, or None where the kernel does not list them (proc(5))."""
+    try:
+        return [int(pid) for pid in read("/proc/thread-self/children").split()]
+    except FileNotFoundError:
+        return None
+
+
 def now() -> int:
     """Return the time since boot in clock ticks, on the clock of `Stat.start`."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS)

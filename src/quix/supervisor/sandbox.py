@@ -7,6 +7,7 @@ be missing; `describe` says in words what is and what is not held then.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from quix.supervisor import kernel, landlock, marks
 from quix.supervisor.account import Account, resolve
 from quix.supervisor.landlock import EXECUTE, IOCTL_DEV, READ_DIR, READ_FILE, TRUNCATE, WRITE_FILE
 from quix.supervisor.layout import Layout
+from quix.supervisor.run import Ports
 from quix.supervisor.settings import SandboxMode, SupervisorSettings
 from quix.wire.reasons import Reason, Refusal
 
@@ -24,6 +26,9 @@ _FILES: Final = tuple(
     f"/etc/{name}" for name in ("ld.so.cache", "passwd", "group", "nsswitch.conf", "hosts", "resolv.conf", "localtime")
 )
 _DEVICES: Final = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+
+
+_ANY: Final = Ports()
 
 
 class Description(Struct, frozen=True):
@@ -52,8 +57,13 @@ class Sandbox:
         self.has_marks = self.account.switches and marks.are_available()
         self.shields_threads = not self.account.switches or landlock.has_scopes(self._abi)
 
-    def check(self) -> None:
+    def check(self, ports: Ports = _ANY) -> None:
         """Raise Refusal(SANDBOX_UNAVAILABLE) where this machine cannot do what was asked for."""
+        if ports != _ANY and not landlock.has_ports(self._abi):
+            raise Refusal(
+                Reason.SANDBOX_UNAVAILABLE,
+                "tcp_bind and tcp_connect of the policy need the sandbox landlock, and Linux 6.7 or later",
+            )
         if self._mode == "landlock" and self._abi == 0:
             raise Refusal(
                 Reason.SANDBOX_UNAVAILABLE,
@@ -71,11 +81,13 @@ class Sandbox:
                 f"how to change user on {os.uname().machine} is not known; start the agent as the programs' user",
             )
 
-    def enter(self, groups: list[int]) -> None:
+    def enter(self, groups: Sequence[int], devices: Sequence[str] = (), ports: Ports = _ANY) -> None:
         """Give up everything that this thread has beyond the sandbox, for itself and for all it will start.
 
         Args:
             groups: the supplementary groups to keep, where programs have an account of their own.
+            devices: pipes and terminals that the program may open, beside what all programs may.
+            ports: the TCP ports that it may use.
 
         Raises:
             OSError: the kernel refused.
@@ -84,7 +96,7 @@ class Sandbox:
             return
         # A ruleset made anew each time: a rule is tied to the file itself, and the likes of /etc/resolv.conf are
         # replaced by new files while a machine runs.
-        rules = self._ruleset()
+        rules = self._ruleset(devices, ports)
         try:
             kernel.no_new_privileges()
             if rules is not None:
@@ -95,10 +107,12 @@ class Sandbox:
         if self.account.switches:
             kernel.switch_thread(self.account.uid, self.account.gid, groups)
 
-    def _ruleset(self) -> int | None:
+    def _ruleset(self, devices: Sequence[str], ports: Ports) -> int | None:
         if self._mode != "landlock":
             return None
-        return landlock.ruleset(self._abi, _rules(self._layout.data, landlock.rights(self._abi)))
+        named = {landlock.BIND_TCP: ports.bind, landlock.CONNECT_TCP: ports.connect}
+        handled = {access: numbers for access, numbers in named.items() if numbers is not None}
+        return landlock.ruleset(self._abi, _rules(self._layout.data, landlock.rights(self._abi), devices), handled)
 
     def describe(self) -> Description:
         """Say what is held and what is not."""
@@ -125,11 +139,11 @@ class Sandbox:
         return Description([text for held, text in facts if held], [text for held, text in facts if not held])
 
 
-def _rules(data: Path, everything: int) -> list[tuple[Path | str, int]]:
+def _rules(data: Path, everything: int, devices: Sequence[str]) -> list[tuple[Path | str, int]]:
     device = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
     return [
         *((name, EXECUTE | READ_FILE | READ_DIR) for name in _PROGRAMS),
         *((name, READ_FILE) for name in _FILES),
-        *((name, device) for name in _DEVICES),
+        *((name, device) for name in (*_DEVICES, *devices)),
         (data, everything),
     ]

@@ -10,13 +10,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, get_args
 
 from quix.supervisor import log, proc
 from quix.supervisor.proc import Stat
+from quix.supervisor.protocol import SignalMode
+from quix.wire.reasons import Reason, Refusal
 
 Find = Callable[[], list[Stat]]
 """Looks for the living processes of one run, parents before children."""
+
+NUMBERS: Final[dict[str, signal.Signals]] = {mode: signal.Signals[mode] for mode in get_args(SignalMode)}
 
 _FREEZE_LIMIT: Final = 1.0
 _KILL_LIMIT: Final = 2.0
@@ -42,14 +46,22 @@ def send(target: Stat, number: signal.Signals) -> None:
         os.close(pidfd)
 
 
-def terminate(find: Find) -> None:
-    """Send SIGTERM to every process of a run, exactly those that exist at one moment.
+def send_to_program(pidfd: int, number: signal.Signals) -> None:
+    """Signal a program itself. Raises Refusal(PID_UNKNOWN) where it has ended."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError as error:
+        raise Refusal(Reason.PID_UNKNOWN) from error
+
+
+def terminate(find: Find, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send SIGTERM, or another signal that asks to end, to every process of a run that exists at one moment.
 
     They are stopped while they are counted, so that none forks past the signal. What they start afterwards, in order to
     clean up, is left alone.
     """
     tree = freeze(find)
-    _send_all(tree, signal.SIGTERM)
+    _send_all(tree, number)
     _send_all(tree, signal.SIGCONT)
 
 

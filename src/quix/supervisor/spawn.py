@@ -20,13 +20,17 @@ import contextlib
 import errno
 import os
 import signal
+import stat
 import threading
-from typing import Final, NoReturn
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
 
 import msgspec
 from msgspec import Struct
 
-from quix.supervisor import command
+from quix.supervisor import command, kernel, rlimits
+from quix.supervisor.cgroup import Cgroup
+from quix.supervisor.run import Ports
 from quix.supervisor.sandbox import Sandbox
 from quix.wire.reasons import Reason, Refusal
 
@@ -35,19 +39,31 @@ _NOT_EXECUTED: Final = 127
 
 
 class Streams(Struct, frozen=True):
-    """The descriptors that become a program's standard input, output and error; each above 2."""
+    """The descriptors that become a program's standard input, output and error; each above 2.
+
+    Where there is a `terminal`, that is opened by its name in their place, and controls the program's session.
+    """
 
     stdin: int
     stdout: int
     stderr: int
+    terminal: str = ""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """All that exec needs.
 
     Attributes:
-        executable: a path; a relative one is looked up in `folder`.
+        executable: a path; a relative one is looked up in the working folder.
+        folder: the data folder.
+        cwd: the working folder, from the data folder on.
         groups: the program's supplementary groups, where it has an account of its own.
+        devices: pipes and terminals that it may open by their names.
+        ports: the TCP ports that it may use.
+        witness: a pipe of the program's account, which is made "executable" as the last thing before the exec: so it is
+            known afterwards, should nobody be left to tell, whether there may have been one.
+        cgroup: the control group to be in.
+        rlimits: what `quix.supervisor.rlimits` is to set.
     """
 
     executable: bytes
@@ -55,13 +71,19 @@ class Plan(Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     folder: str
     streams: Streams
-    groups: list[int]
+    groups: Sequence[int] = ()
+    cwd: str = "."
+    devices: Sequence[str] = ()
+    ports: Ports = Ports()
+    witness: int | None = None
+    cgroup: Cgroup | None = None
+    rlimits: Sequence[tuple[int, int]] = ()
 
 
 def spawn(plan: Plan, sandbox: Sandbox) -> int:
     """Execute a program in a session of its own; return its pid once it has been executed.
 
-    The working folder of the whole supervisor becomes the program's. Nothing else is inherited but the three streams:
+    The data folder becomes the working folder of the whole supervisor. Nothing is inherited but the three streams:
     every descriptor of the supervisor is closed on exec (PEP 446), and none of its signals is ignored.
 
     Raises:
@@ -71,7 +93,15 @@ def spawn(plan: Plan, sandbox: Sandbox) -> int:
         os.chdir(plan.folder)
     except OSError as error:
         raise Refusal(Reason.SPAWN_FAILED, f"{plan.folder}: {error.strerror}") from error
-    return _by_thread(plan, sandbox) if sandbox.shields_threads else _by_fork(plan, sandbox)
+    # Limits, and groups of version 2, belong to a process: what is bound by them must be a process of the run's own.
+    group = plan.cgroup
+    needs_process = group is not None and group.is_bound and not group.takes_threads
+    if not sandbox.shields_threads or needs_process or plan.rlimits:
+        return _by_fork(plan, sandbox)
+    pid = _by_thread(plan, sandbox)
+    if group is not None and not group.takes_threads:
+        group.take(pid)
+    return pid
 
 
 # -- by a thread ---------------------------------------------------------------------------------
@@ -86,7 +116,10 @@ class _Start:
         self.outcome: int | BaseException = Refusal(Reason.SPAWN_FAILED)
 
     def run(self) -> None:
+        group = self._plan.cgroup
         try:
+            if group is not None and group.takes_threads:
+                group.join()
             _enter(self._plan, self._sandbox)
             self.outcome = _execute(self._plan)
         except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits for the thread
@@ -107,22 +140,21 @@ def _by_thread(plan: Plan, sandbox: Sandbox) -> int:
 
 
 def _execute(plan: Plan) -> int:
-    streams = plan.streams
     try:
         return os.posix_spawn(
-            plan.executable,
-            plan.argv,
-            plan.env,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, streams.stdin, 0),
-                (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
-                (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
+            plan.executable, plan.argv, plan.env, file_actions=_actions(plan.streams), setsid=True, setsigmask=()
         )
     except OSError as error:
         raise _refusal(error, plan) from error
+
+
+def _actions(streams: Streams) -> list[Any]:
+    if streams.terminal:
+        # The first terminal that the leader of a session opens becomes its controlling one (tty(4), open(2)).
+        first: Any = (os.POSIX_SPAWN_OPEN, 0, streams.terminal, os.O_RDWR, 0)
+        return [first, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+    numbered = ((streams.stdin, 0), (streams.stdout, 1), (streams.stderr, 2))
+    return [(os.POSIX_SPAWN_DUP2, descriptor, number) for descriptor, number in numbered]
 
 
 # -- by a forked child ---------------------------------------------------------------------------
@@ -162,12 +194,12 @@ def _become(plan: Plan, sandbox: Sandbox, pipe: int) -> NoReturn:
     """Turn the child into the program, or say why not. It must not get any further than here."""
     try:
         os.setsid()
-        for descriptor, number in zip(
-            (plan.streams.stdin, plan.streams.stdout, plan.streams.stderr), range(3), strict=True
-        ):
-            os.dup2(descriptor, number)
+        _take(plan.streams)
+        if plan.cgroup is not None:
+            plan.cgroup.join()
         _enter(plan, sandbox)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        rlimits.apply(plan.rlimits)
         try:
             os.execve(plan.executable, plan.argv, plan.env)
         except OSError as error:
@@ -180,12 +212,21 @@ def _become(plan: Plan, sandbox: Sandbox, pipe: int) -> NoReturn:
         os._exit(_NOT_EXECUTED)
 
 
+def _take(streams: Streams) -> None:
+    stdin = os.open(streams.terminal, os.O_RDWR) if streams.terminal else streams.stdin
+    stdout, stderr = (stdin, stdin) if streams.terminal else (streams.stdout, streams.stderr)
+    for number, descriptor in enumerate((stdin, stdout, stderr)):
+        os.dup2(descriptor, number)
+
+
 # -- by either -----------------------------------------------------------------------------------
 
 
 def _enter(plan: Plan, sandbox: Sandbox) -> None:
     try:
-        sandbox.enter(plan.groups)
+        if plan.cwd != ".":
+            kernel.unshare_folder()
+        sandbox.enter(plan.groups, plan.devices, plan.ports)
     except OSError as error:
         raise Refusal(
             Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the sandbox: {error.strerror}; see --sandbox"
@@ -194,6 +235,12 @@ def _enter(plan: Plan, sandbox: Sandbox) -> None:
     # so a full disk is no reason not to start it.
     with contextlib.suppress(OSError):
         os.mkdir("tmp", 0o700)  # noqa: PTH102
+    try:
+        os.chdir(plan.cwd)
+    except OSError as error:
+        raise Refusal(Reason.REQUEST_INVALID, f"msg.options.cwd: {error.strerror}") from error
+    if plan.witness is not None:
+        os.fchmod(plan.witness, stat.S_IRWXU)
 
 
 def _refusal(error: OSError, plan: Plan) -> Refusal:

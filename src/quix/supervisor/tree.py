@@ -7,7 +7,9 @@ its parent ended, another parent. Two marks survive that:
 - the run's own supplementary group (`quix.supervisor.marks`), where the supervisor can hand out groups. Only root can
   leave a group, so nobody sheds it. (Sun Grid Engine has told jobs apart in this way for decades: `gid_range` in
   sge_conf(5).)
-- `QUIX_RUN_ID` in the environment that the process was started with. A program that means to can shed this one.
+- `QUIX_RUN_MARK` in the environment that the process was started with. A program that means to can shed this one.
+
+Neither follows from the run's key: another supervisor on the same machine may have a run of the same key.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ from quix.supervisor.run import Run
 
 RUN_ID: Final = "QUIX_RUN_ID"
 """The environment variable that tells a program and its descendants the id of their run."""
+
+RUN_MARK: Final = "QUIX_RUN_MARK"
+
+
+def environment(run: Run) -> dict[str, str]:
+    """Return the variables that every process of a run is started with."""
+    return {RUN_ID: run.id, RUN_MARK: f"{run.id}.{run.started_at}"}
 
 
 def members(run: Run, table: Mapping[int, Stat]) -> list[Stat]:
@@ -40,12 +49,18 @@ def forest(runs: Iterable[Run], table: Mapping[int, Stat]) -> dict[str, list[Sta
             growing.claim(program, run)
     for entry in table.values():
         leader = by_pid.get(entry.session)
-        # Started no earlier: a session of an older namesake of the pid is none of ours.
-        if leader is not None and entry.start >= leader.start:
+        if leader is not None and _is_session_of(leader, entry, table):
             growing.claim(entry, leader)
     for entry, run in _marked(runs, table, growing.owners):
         growing.claim(entry, run)
     return {run.id: [entry for entry in growing.found[run.id] if not entry.is_dead] for run in runs}
+
+
+def _is_session_of(run: Run, entry: Stat, table: Mapping[int, Stat]) -> bool:
+    """Whether a process of the session of that number is in the run's, and not in one of a namesake of the pid: of an
+    older one, which it would have been in before the run began, or of a newer one, which leads it now."""
+    first = table.get(run.pid)
+    return entry.start >= run.start and (first is None or first.start == run.start)
 
 
 def find_program(run: Run, table: Mapping[int, Stat]) -> Stat | None:
@@ -78,7 +93,7 @@ def _marked(runs: list[Run], table: Mapping[int, Stat], owners: Mapping[int, str
     if not runs:
         return []
     by_group = {run.mark: run for run in runs if run.mark}
-    by_variable = {f"{RUN_ID}={run.id}".encode(): run for run in runs if not run.mark}
+    by_variable = {f"{RUN_MARK}={environment(run)[RUN_MARK]}".encode(): run for run in runs if not run.mark}
     oldest = min(run.start for run in runs)
     found: list[tuple[Stat, Run]] = []
     for entry in table.values():

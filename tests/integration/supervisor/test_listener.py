@@ -108,7 +108,7 @@ async def test_whoever_does_not_read_is_cut_off_and_holds_nobody_up(house: House
 
 @pytest.mark.root
 async def test_another_user_is_turned_away_even_where_the_folder_is_open(house: House, callers: list[Caller]) -> None:
-    house.layout.agent.chmod(0o755)
+    house.layout.supervisor.chmod(0o755)
     house.layout.socket.chmod(0o666)
     script = (
         f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(house.layout.socket)!r}); print(s.recv(9))"

@@ -57,7 +57,9 @@ async def test_it_reads_nothing_that_is_not_its_own(house: House) -> None:
     attempts |= {
         f"list {path}": f"import os; os.listdir({path!r})" for path in ("/root", "/etc", "/tmp", "/home", "/var/log")
     }
-    attempts |= {f"list {path}": f"import os; os.listdir({str(path)!r})" for path in (house.folder, house.layout.agent)}
+    attempts |= {
+        f"list {path}": f"import os; os.listdir({str(path)!r})" for path in (house.folder, house.layout.supervisor)
+    }
     assert set((await outcome(house, client, attempts)).values()) == {"PermissionError"}
 
 
@@ -71,7 +73,7 @@ async def test_it_writes_nowhere_but_in_its_folder(house: House) -> None:
         "/etc",
         "/run",
         str(house.folder),
-        str(house.layout.agent),
+        str(house.layout.supervisor),
     ]
     attempts = {path: f"open({path + '/quix-was-here'!r}, 'w')" for path in forbidden}
     attempts |= {f"mkdir {path}": f"import os; os.mkdir({path + '/quix-was-here'!r})" for path in forbidden}
@@ -268,7 +270,7 @@ async def test_without_root_landlock_is_held(house: House) -> None:
         attempts = {
             "uid": f"import os; assert os.getresuid() == ({NOBODY},) * 3",
             "key": f"open({str(house.layout.key)!r})",
-            "write": f"open({str(house.layout.agent / 'x')!r}, 'w')",
+            "write": f"open({str(house.layout.supervisor / 'x')!r}, 'w')",
             "signal": f"import os; os.kill({supervisor.pid}, 9)",
             "own": "open('own', 'w')",
             # It can knock (Landlock does not look at that), but not show the key.
@@ -308,7 +310,7 @@ sys.exit(__main__.main())
 
 
 async def test_a_sandbox_that_the_kernel_refuses_leaves_no_descriptor_behind(house: House) -> None:
-    house.layout.prepare_agent()
+    house.layout.prepare_supervisor()
     command = [sys.executable, "-c", NESTED, *house.settings().argv()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as supervisor:
         try:

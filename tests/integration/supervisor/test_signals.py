@@ -48,7 +48,7 @@ async def family(house: House, run: Run, size: int) -> list[int]:
     """Wait until all members are there; return their pids, that of the program last."""
     await house.written("complete")
     path = house.path("family")
-    await until(lambda: len(path.read_text().split()) == size, what="the family is complete")
+    await until(lambda: path.exists() and len(path.read_text().split()) == size, what="the family is complete")
     return [*map(int, path.read_text().split()), run.pid]
 
 

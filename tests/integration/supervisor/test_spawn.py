@@ -15,7 +15,7 @@ from harness.supervisor import PYTHON, House, is_alive, until
 from quix.supervisor import proc
 from quix.supervisor.account import DEFAULT_ID
 from quix.supervisor.client import SupervisorClient
-from quix.supervisor.marks import mark
+from quix.supervisor.marks import RANGE
 from quix.supervisor.settings import SandboxMode
 from quix.wire.reasons import Reason, Refusal
 
@@ -65,6 +65,7 @@ async def test_it_starts_in_its_folder_with_a_clean_environment(house: House, mo
         "TMPDIR": f"{data}/tmp",
         "LANG": "C.UTF-8",
         "QUIX_RUN_ID": found["run"].id,
+        "QUIX_RUN_MARK": f"{found['run'].id}.{found['run'].started_at}",
     }
     assert {name: value for name, value in found["env"].items() if name != "LC_CTYPE"} == expected
 
@@ -81,7 +82,8 @@ async def test_an_account_of_its_own_for_good(house: House) -> None:
     found = await look(house, await house.client())
     assert found["uids"] == [DEFAULT_ID] * 3
     assert found["gids"] == [DEFAULT_ID] * 3
-    assert found["groups"] == [mark(found["run"].id)] == [found["run"].mark]
+    assert found["groups"] == [found["run"].mark]
+    assert found["run"].mark in RANGE
     for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(found["status"].split(f"{capabilities}:")[1].split()[0], 16) == 0
     assert "NoNewPrivs:\t1" in found["status"]
@@ -117,7 +119,7 @@ async def test_the_folders_have_their_owners_and_modes(house: House) -> None:
         return path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)
 
     assert shown(house.folder) == (0, 0o711)
-    assert shown(house.layout.agent) == (0, 0o700)
+    assert shown(house.layout.supervisor) == (0, 0o700)
     assert shown(house.layout.data) == (DEFAULT_ID, 0o700)
     assert shown(house.path("tmp")) == (DEFAULT_ID, 0o700)
 
@@ -186,7 +188,7 @@ async def test_how_a_start_fails(house: House, mode: SandboxMode) -> None:
 async def test_no_refusal_tells_what_exists_where_programs_may_not_look(house: House) -> None:
     client = await house.client()
     reasons = []
-    for path in (house.layout.key, house.layout.agent / "no-such-file"):
+    for path in (house.layout.key, house.layout.supervisor / "no-such-file"):
         with pytest.raises(Refusal) as caught:
             await client.spawn([str(path)])
         reasons.append(caught.value.reason)

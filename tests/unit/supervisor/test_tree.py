@@ -25,7 +25,7 @@ def table(*entries: Stat) -> dict[int, Stat]:
 
 
 def a_run(pid: int, *, start: int = 100, mark: int = 0, run_id: str = "a" * 32) -> Run:
-    return Run(id=run_id, cmd=["x"], pid=pid, start=start, boot_id="b", title="", started_at=0, mark=mark)
+    return Run(id=run_id, cmd=["x"], pid=pid, start=start, boot_id="b", started_at=0, mark=mark)
 
 
 def pids(run: Run, entries: dict[int, Stat]) -> list[int]:
@@ -51,6 +51,12 @@ def test_its_session_when_the_parents_are_gone() -> None:
 
 def test_a_namesake_of_the_pid_and_its_family_are_strangers() -> None:
     entries = table(process(BASE + 1, 1, BASE + 1, start=50), process(BASE + 2, BASE + 1, BASE + 1, start=60))
+    assert pids(a_run(BASE + 1, start=100), entries) == []
+
+
+def test_a_newer_namesake_that_leads_a_session_is_a_stranger() -> None:
+    """The program is gone, and its number another's: a supervisor's, say."""
+    entries = table(process(BASE + 1, 1, BASE + 1, start=200), process(BASE + 2, BASE + 1, BASE + 1, start=300))
     assert pids(a_run(BASE + 1, start=100), entries) == []
 
 
@@ -86,14 +92,15 @@ def test_a_mark_of_the_environment() -> None:
     """This process's own environment: everything that it was started with marks it."""
     name, value = next(item.split(b"=", 1) for item in proc.environ(os.getpid()) if b"=" in item)
     run = a_run(BASE + 1, start=0)
-    before = tree.RUN_ID
+    before = tree.RUN_MARK, tree.environment
     entries = {os.getpid(): proc.table()[os.getpid()]}
     try:
-        tree.RUN_ID = name.decode()  # type: ignore[misc]
+        tree.RUN_MARK = name.decode()  # type: ignore[misc]
+        tree.environment = lambda run: {tree.RUN_MARK: run.id}
         marked = a_run(BASE + 1, start=0, run_id=value.decode())
         assert [entry.pid for entry in tree.members(marked, entries)] == [os.getpid()]
         late = a_run(BASE + 1, start=proc.now() + 100, run_id=value.decode())
         assert tree.members(late, entries) == [], "a process older than the run is none of it"
     finally:
-        tree.RUN_ID = before  # type: ignore[misc]
+        tree.RUN_MARK, tree.environment = before  # type: ignore[misc]
     assert tree.members(run, entries) == []

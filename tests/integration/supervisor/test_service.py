@@ -1,0 +1,90 @@
+"""A supervisor that is a service: nobody's to replace, and there whether it has anything to do or not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from harness.supervisor import House, is_alive, until
+from quix.supervisor.client import SupervisorClient
+
+IDLE = """
+import sys
+from quix.supervisor import __main__, supervisor
+supervisor.IDLE_LIMIT = 0.1
+sys.exit(__main__.main())
+"""
+
+
+class Service:
+    """Starts the supervisor of a house, as often as it takes."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    async def start(self) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-c", IDLE, *self._house.settings().argv(), "--service"]
+        process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+        self._processes.append(process)
+        await until(self._house.layout.key.exists, what="the service is there")
+        return process
+
+    def end(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def service(house: House) -> Iterator[Service]:
+    service = Service(house)
+    yield service
+    service.end()
+
+
+async def test_it_does_not_end_while_there_is_nothing_to_do(service: Service) -> None:
+    process = await service.start()
+    await asyncio.sleep(0.5)
+    assert process.poll() is None
+
+
+async def test_an_agent_with_other_settings_takes_it_as_it_is(house: House, service: Service) -> None:
+    process = await service.start()
+    client = await house.client("none", max_programs=7)
+    assert (client.pid, client.is_service) == (process.pid, True)
+    assert any("system folders" in sentence for sentence in client.sandbox.held)
+    run = await client.spawn(["sleep", "1000"])
+    process.kill()
+    process.wait()
+    house.layout.key.unlink()
+    again = await service.start()
+    assert [each.pid for each in await client.runs()] == [run.pid]
+    assert client.pid == again.pid, "the agent has waited for the service, and started none"
+
+
+async def test_sigterm_ends_it_and_programs_go_on(house: House, service: Service) -> None:
+    process = await service.start()
+    client = await house.client()
+    run = await client.spawn(["sleep", "1000"])
+    await client.close()
+    process.terminate()
+    assert process.wait(20) == 0
+    assert is_alive(run.pid)
+    assert not house.layout.socket.exists()
+    again = await service.start()
+    client = await SupervisorClient.start_or_find(house.settings())
+    try:
+        assert client.pid == again.pid
+        assert [each.pid for each in await client.runs()] == [run.pid]
+    finally:
+        await client.close()
+        os.kill(run.pid, signal.SIGKILL)
