@@ -1,1 +1,1 @@
-"""Addresses, keys and configuration texts of the VPN; no sockets, no store."""
+"""Addresses, keys and configuration texts of the VPN, and the interfaces and programs of tunnels; no store."""

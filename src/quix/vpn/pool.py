@@ -14,13 +14,17 @@ from quix.exits import Exit, QuixError
 
 N = TypeVar("N", IPv4Network, IPv6Network)
 
+_LONGEST4: Final = 30
+_LONGEST6: Final = 126
+"""The prefix lengths of the smallest networks that have room for a backend."""
+
 # This host, loopback, multicast and what lies above: addresses that no interface of a backend can use.
 _UNUSABLE4: Final = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")))
 _UNUSABLE6: Final = tuple(map(IPv6Network, ("::/8", "ff00::/8")))
 
 
 class Pool:
-    """The address pairs of one VPN.
+    """The address pairs of one VPN, whose settings are in the table `table`.
 
     Attributes:
         network4, network6: what the pairs are taken from, for routes and AllowedIPs.
@@ -30,9 +34,9 @@ class Pool:
         QuixError: a network cannot be read or used; the text names the setting.
     """
 
-    def __init__(self, pool4: str, pool6: str) -> None:
-        self.network4 = _network(IPv4Network, pool4, "vpn.wireguard.pool4", 30, _UNUSABLE4)
-        self.network6 = _network(IPv6Network, pool6, "vpn.wireguard.pool6", 126, _UNUSABLE6)
+    def __init__(self, pool4: str, pool6: str, table: str = "vpn.wireguard") -> None:
+        self.network4 = _network(IPv4Network, pool4, f"{table}.pool4", _LONGEST4, _UNUSABLE4)
+        self.network6 = _network(IPv6Network, pool6, f"{table}.pool6", _LONGEST6, _UNUSABLE6)
         # Less the network's own address, the server's and, in IPv4, the broadcast address.
         self.capacity = min(self.network4.num_addresses - 3, self.network6.num_addresses - 2)
 
@@ -59,6 +63,24 @@ class Pool:
         return (
             1 <= int(address4) - int(self.server4) <= self.capacity
             and 1 <= int(address6) - int(self.server6) <= self.capacity
+        )
+
+    def halves(self) -> tuple[Pool, Pool]:
+        """Return the two pools that this one falls into.
+
+        Raises:
+            ValueError: a half has no room for a backend.
+        """
+        (low4, high4), (low6, high6) = self.network4.subnets(), self.network6.subnets()
+        if low4.prefixlen > _LONGEST4 or low6.prefixlen > _LONGEST6:
+            raise ValueError(f"there is no room for two halves; use /{_LONGEST4 - 1} and /{_LONGEST6 - 1} or wider")
+        return Pool(str(low4), str(low6)), Pool(str(high4), str(high6))
+
+    def counterpart(self, address4: IPv4Address, address6: IPv6Address, other: Pool) -> tuple[IPv4Address, IPv6Address]:
+        """Return what stands at the same places in another pool as these two stand in this one."""
+        return (
+            other.server4 + (int(address4) - int(self.server4)),
+            other.server6 + (int(address6) - int(self.server6)),
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,8 @@ from msgspec import Struct
 
 from quix import files
 from quix.exits import Exit, QuixError
+
+Network = IPv4Network | IPv6Network
 
 KEEPALIVE: Final = 25
 """Seconds between empty packets, so that the NAT in front of a backend keeps its mapping (wg(8))."""
@@ -71,30 +75,59 @@ def server_keys(path: Path) -> KeyPair:
     return keys
 
 
+def generate_preshared_key() -> str:
+    """Return 32 random bytes in base64, as `wg genpsk` prints them."""
+    return base64.b64encode(os.urandom(32)).decode()
+
+
 def client_conf(
     *,
-    private_key: str,
+    private_key: str | None,
     addresses: tuple[IPv4Address, IPv6Address],
     server_key: str,
+    preshared_key: str | None,
     endpoint: str,
-    networks: tuple[IPv4Network, IPv6Network],
+    networks: Sequence[Network | IPv4Address | IPv6Address],
 ) -> str:
     """Return a backend's configuration file for wg-quick(8).
 
-    `server_key` is the server's public key, `endpoint` its HOST:PORT, `networks` what is reached through it.
+    `private_key` None leaves that line out, for a backend that has its own. `server_key` is the server's public key,
+    `endpoint` its HOST:PORT, `networks` what is reached through it.
     """
     address4, address6 = addresses
+    lines = [
+        "[Interface]",
+        *([] if private_key is None else [f"PrivateKey = {private_key}"]),
+        f"Address = {address4}/32, {address6}/128",
+        "",
+        "[Peer]",
+        f"PublicKey = {server_key}",
+        *([] if preshared_key is None else [f"PresharedKey = {preshared_key}"]),
+        f"AllowedIPs = {', '.join(map(_with_length, networks))}",
+        f"Endpoint = {endpoint}",
+        f"PersistentKeepalive = {KEEPALIVE}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def peer_section(
+    public_key: str, preshared_key: str, addresses: tuple[IPv4Address, IPv6Address], endpoint: str = ""
+) -> str:
+    """Return the section that makes a backend a peer of the server's interface (wg(8), CONFIGURATION FILE FORMAT).
+
+    With an `endpoint`, where it was last, the server greets it there: switching keepalive on sends a first packet.
+    """
+    greeting = f"Endpoint = {endpoint}\nPersistentKeepalive = {KEEPALIVE}\n" if endpoint else ""
     return (
-        "[Interface]\n"
-        f"PrivateKey = {private_key}\n"
-        f"Address = {address4}/32, {address6}/128\n"
-        "\n"
         "[Peer]\n"
-        f"PublicKey = {server_key}\n"
-        f"AllowedIPs = {', '.join(map(str, networks))}\n"
-        f"Endpoint = {endpoint}\n"
-        f"PersistentKeepalive = {KEEPALIVE}\n"
+        f"PublicKey = {public_key}\n"
+        f"PresharedKey = {preshared_key}\n"
+        f"AllowedIPs = {addresses[0]}/32, {addresses[1]}/128\n{greeting}"
     )
+
+
+def _with_length(network: Network | IPv4Address | IPv6Address) -> str:
+    return f"{network}/{network.max_prefixlen}" if isinstance(network, IPv4Address | IPv6Address) else str(network)
 
 
 def _pair(key: X25519PrivateKey) -> KeyPair:

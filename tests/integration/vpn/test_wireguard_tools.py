@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from quix.server.fleet import Fleet
+from quix.server.metrics import Metrics
 from quix.server.settings import VpnSettings, WireGuardSettings
 from quix.server.vpn import Vpn
 from quix.store import Store
@@ -95,8 +97,8 @@ def echo(namespace: str, address: str) -> Iterator[str]:
 
 
 async def configured(store: Store, folder: Path, backend_id: str) -> tuple[Vpn, Path]:
-    wireguard = WireGuardSettings(enabled=True, endpoint="192.0.2.1:51820")
-    vpn = Vpn(VpnSettings(wireguard=wireguard), store, folder)
+    wireguard = WireGuardSettings(enabled=True, endpoint="192.0.2.1:51820", device="none")
+    vpn = Vpn(VpnSettings(wireguard=wireguard), store, folder, Fleet(Metrics(), 1.0))
     answer = await vpn.configuration(backend_id, GetVpnConf(conf_type="wireguard", tun_mode="udp"))
     path = folder / f"{CLIENT}.conf"
     path.touch(0o600)
@@ -131,9 +133,11 @@ async def test_packets_pass_between_the_backend_and_the_server(store: Store, tmp
     vpn, conf = await configured(store, tmp_path, backend.id)
     (lease,) = await vpn.page(None, 1)
     with interface(SERVER, SERVER):
-        allowed = f"{lease.address4}/32,{lease.address6}/128"
-        words = ("listen-port", "51820", "private-key", tmp_path / "wireguard.key")
-        inside(SERVER, "wg", "set", SERVER, *words, "peer", lease.public_key or "", "allowed-ips", allowed)
+        sections = await vpn.peers()
+        assert f"PublicKey = {lease.public_key}" in sections
+        inside(SERVER, "wg", "set", SERVER, "listen-port", "51820", "private-key", tmp_path / "wireguard.key")
+        (tmp_path / "peers").write_text(sections)
+        inside(SERVER, "wg", "addconf", SERVER, tmp_path / "peers")
         for address in ("10.83.0.1/16", "fd83:7175:6978::1/64"):
             inside(SERVER, "ip", "address", "add", address, "dev", SERVER)
         inside(SERVER, "ip", "link", "set", SERVER, "up")

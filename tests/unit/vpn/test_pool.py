@@ -108,3 +108,19 @@ def test_a_bad_ipv4_network_is_named_with_its_setting(pool4: str, says: str) -> 
 def test_a_bad_ipv6_network_is_named_with_its_setting(pool6: str) -> None:
     with pytest.raises(QuixError, match=r"^vpn\.wireguard\.pool6: "):
         Pool("10.83.0.0/16", pool6)
+
+
+def test_a_pool_falls_into_two_that_share_nothing_and_have_the_same_places() -> None:
+    whole = Pool("10.84.0.0/16", "fd00::/64", "vpn.openvpn")
+    low, high = whole.halves()
+    assert (low.network4, high.network4) == (IPv4Network("10.84.0.0/17"), IPv4Network("10.84.128.0/17"))
+    assert not low.network6.overlaps(high.network6)
+    assert low.capacity == high.capacity
+    for n in (0, 1, low.capacity):
+        assert low.counterpart(*low.pair(n), high) == high.pair(n)
+
+
+@pytest.mark.parametrize(("pool4", "pool6"), [("10.84.0.0/30", "fd00::/64"), ("10.84.0.0/16", "fd00::/126")])
+def test_a_pool_that_has_no_room_for_two(pool4: str, pool6: str) -> None:
+    with pytest.raises(ValueError, match="no room for two halves"):
+        Pool(pool4, pool6).halves()

@@ -38,6 +38,7 @@ def test_a_configuration_is_what_wg_quick_documents() -> None:
         private_key="cHJpdmF0ZQ==",
         addresses=(IPv4Address("10.83.0.2"), IPv6Address("fd83::2")),
         server_key="c2VydmVy",
+        preshared_key="cHNr",
         endpoint="vpn.example:51820",
         networks=(IPv4Network("10.83.0.0/16"), IPv6Network("fd83::/64")),
     )
@@ -48,6 +49,7 @@ def test_a_configuration_is_what_wg_quick_documents() -> None:
         "\n"
         "[Peer]\n"
         "PublicKey = c2VydmVy\n"
+        "PresharedKey = cHNr\n"
         "AllowedIPs = 10.83.0.0/16, fd83::/64\n"
         "Endpoint = vpn.example:51820\n"
         "PersistentKeepalive = 25\n"
