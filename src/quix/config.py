@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
@@ -21,13 +21,14 @@ def load(kind: type[S], flags: Mapping[str, Any], environ: Mapping[str, str], fi
 
     A field `a_b` is the flag `a_b`, the variable `QUIX_A_B` and the TOML key `a_b`; a field `c` of a nested table
     `t` is `QUIX_T__C` and `[t] c`. A flag that is None was not given. Variables that name no field are left alone.
+    Where a field is a list, flag and variable have its values with commas in between.
 
     Raises:
         QuixError: the file cannot be read, names a setting that does not exist, or a value does not fit.
     """
     values = _read(file) if file is not None else {}
     _overlay(values, _from_environ(kind, environ))
-    _overlay(values, {name: value for name, value in flags.items() if value is not None})
+    _overlay(values, _from_flags(kind, flags))
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -54,8 +55,20 @@ def _from_environ(kind: type[msgspec.Struct], environ: Mapping[str, str], prefix
             if nested := _from_environ(field.type, environ, name + "__"):
                 found[field.name] = nested
         elif name in environ:
-            found[field.name] = environ[name]
+            found[field.name] = _value(field.type, environ[name])
     return found
+
+
+def _from_flags(kind: type[msgspec.Struct], flags: Mapping[str, Any]) -> dict[str, Any]:
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return {name: _value(types.get(name), value) for name, value in flags.items() if value is not None}
+
+
+def _value(kind: Any, given: Any) -> Any:
+    """Return what was given for a field of type `kind`, taken apart where it is a list written as one word."""
+    if get_origin(kind) is tuple and isinstance(given, str):
+        return [word.strip() for word in given.split(",") if word.strip()]
+    return given
 
 
 def _overlay(base: dict[str, Any], above: Mapping[str, Any]) -> None:

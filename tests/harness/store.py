@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from quix.store import Store
+from quix.store.runs import Run
+from quix.wire.runs import RunOptions
 
 OpenStore = Callable[[], Awaitable[Store]]
 
@@ -31,3 +33,10 @@ def no_thread_stays() -> Iterator[None]:
     while left := set(threading.enumerate()) - before:
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.005)
+
+
+async def add_run(store: Store, backend_id: str, cmd: Sequence[str] = ("true",), user: str = "ada") -> Run:
+    """Keep a run that is about to be asked for."""
+    run = store.runs.new(backend_id, cmd, RunOptions(), user)
+    await store.runs.add(run)
+    return run

@@ -8,6 +8,7 @@ from quix.wire.reasons import Reason, Refusal
 __all__ = [
     "AddressesExhaustedError",
     "AlreadyExistsError",
+    "EnrolmentOverError",
     "LastAdminError",
     "NotFoundError",
     "StoreUnavailableError",
@@ -16,6 +17,8 @@ __all__ = [
 
 class AlreadyExistsError(QuixError):
     """There is one of that name; nothing was changed."""
+
+    reason = "already_exists"
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} exists already", Exit.DATA)
@@ -31,8 +34,14 @@ class NotFoundError(QuixError):
 class LastAdminError(QuixError):
     """The change would leave nobody who may administer; nothing was changed."""
 
+    reason = "last_admin"
+
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is the last admin; give another user the role admin first", Exit.DATA)
+
+
+class EnrolmentOverError(Exception):
+    """An enrolment key has no use left, or is over or gone; nothing was changed."""
 
 
 class AddressesExhaustedError(Exception):

@@ -14,12 +14,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import and_, delete, exists, func, insert, select, update
+from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quix.store.database import Database
-from quix.store.errors import AddressesExhaustedError, NotFoundError, StoreUnavailableError
+from quix.store.errors import AddressesExhaustedError, AlreadyExistsError, NotFoundError, StoreUnavailableError
+from quix.store.sight import EVERYTHING, Sight, is_seen
 from quix.store.tables import backends, leases
 from quix.vpn.pool import Pool
 
@@ -31,8 +32,8 @@ _ATTEMPTS: Final = 50
 
 
 class Lease(Struct, frozen=True):
-    """Two addresses of a backend, without prefix length. `public_key` is that of the last configuration that was
-    handed out, None where none was. Times in epoch seconds."""
+    """Two addresses of a backend, without prefix length. `public_key` and `preshared_key` (sealed) are those of the
+    last configuration that was handed out, None where none was. Times in epoch seconds."""
 
     backend_id: str
     conf_type: str
@@ -41,6 +42,12 @@ class Lease(Struct, frozen=True):
     public_key: str | None
     issued_at: float
     revoked_at: float | None
+    preshared_key: bytes | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it stands among all leases."""
+        return f"{self.backend_id} {self.conf_type}"
 
 
 class Leases:
@@ -96,16 +103,25 @@ class Leases:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else _lease(row)
 
-    async def set_public_key(self, backend_id: str, conf_type: str, public_key: str) -> bool:
-        """Keep the key of the configuration that is about to be handed out.
+    async def set_keys(
+        self, backend_id: str, conf_type: str, public_key: str, preshared_key: bytes | None = None
+    ) -> bool:
+        """Keep the keys of the configuration that is about to be handed out.
 
         Return False where the lease has been revoked or is gone: then it must not be handed out.
+
+        Raises:
+            AlreadyExistsError: the public key is another backend's.
         """
-        return await self._update(backend_id, conf_type, leases.c.revoked_at.is_(None), public_key=public_key)
+        changes = {"public_key": public_key, "preshared_key": preshared_key}
+        try:
+            return await self._update(backend_id, conf_type, leases.c.revoked_at.is_(None), **changes)
+        except IntegrityError:
+            raise AlreadyExistsError("a backend with this public key") from None
 
     async def revoke(self, backend_id: str, conf_type: str) -> bool:
-        """Withdraw a lease and its public key; return whether there was one in force."""
-        changes = {"revoked_at": self._clock(), "public_key": None}
+        """Withdraw a lease and its keys; return whether there was one in force."""
+        changes = {"revoked_at": self._clock(), "public_key": None, "preshared_key": None}
         return await self._update(backend_id, conf_type, leases.c.revoked_at.is_(None), **changes)
 
     async def restore(self, backend_id: str, conf_type: str) -> bool:
@@ -117,16 +133,37 @@ class Leases:
         async with self._database.write() as connection:
             return (await connection.execute(statement.values(values))).rowcount > 0
 
-    async def page(self, conf_type: str, after: str | None, limit: int) -> list[Lease]:
-        """Return up to `limit` leases by backend id, revoked ones too, those past the backend id `after`."""
+    async def page(self, after: str | None, limit: int, sight: Sight = EVERYTHING) -> list[Lease]:
+        """Return up to `limit` leases by backend id and kind, revoked ones too, those past the `place` `after`, of
+        backends that are seen."""
+        backend_id, _, conf_type = (after or "").partition(" ")
+        is_later = or_(
+            leases.c.backend_id > backend_id,
+            and_(leases.c.backend_id == backend_id, leases.c.conf_type > conf_type),
+        )
         statement = (
             select(leases)
-            .where(leases.c.conf_type == conf_type, leases.c.backend_id > (after or ""))
-            .order_by(leases.c.backend_id)
+            .where(is_later, is_seen(leases.c.backend_id, sight))
+            .order_by(leases.c.backend_id, leases.c.conf_type)
             .limit(limit)
         )
+        return await self._select(statement)
+
+    async def with_keys(self, conf_type: str) -> list[Lease]:
+        """Return all leases that a configuration was handed out for and that are in force."""
+        return await self._select(
+            select(leases).where(leases.c.conf_type == conf_type, leases.c.public_key.is_not(None))
+        )
+
+    async def _select(self, statement: Any) -> list[Lease]:
         async with self._database.read() as connection:
             return [_lease(row) for row in (await connection.execute(statement)).all()]
+
+
+async def withdraw(connection: AsyncConnection, backend_id: str, now: float) -> None:
+    """Part of another noun's transaction: withdraw what leases of a backend are in force; it keeps the addresses."""
+    in_force = update(leases).where(leases.c.backend_id == backend_id, leases.c.revoked_at.is_(None))
+    await connection.execute(in_force.values(revoked_at=now, public_key=None, preshared_key=None))
 
 
 async def release(connection: AsyncConnection, backend_id: str, now: float) -> None:
@@ -135,7 +172,8 @@ async def release(connection: AsyncConnection, backend_id: str, now: float) -> N
 
 
 async def _release(connection: AsyncConnection, which: Any, now: float) -> None:
-    await connection.execute(update(leases).where(which).values(backend_id=None, public_key=None, released_at=now))
+    values = {"backend_id": None, "public_key": None, "preshared_key": None, "released_at": now}
+    await connection.execute(update(leases).where(which).values(values))
 
 
 async def _free_pair(connection: AsyncConnection, pool: Pool) -> dict[str, Any]:
@@ -183,4 +221,5 @@ def _lease(row: Any) -> Lease:
         row.public_key,
         row.issued_at,
         row.revoked_at,
+        row.preshared_key,
     )

@@ -23,18 +23,26 @@ from quix.wire.reasons import Reason, Refusal
 
 BACKEND: Final = "backend"
 LOGIN: Final = "login"
-Kind = Literal["backend", "login"]
-"""Whom a token stands for: a backend (`subject` is its id) or a user who logged in (`subject` is the name)."""
+PERSONAL: Final = "personal"
+Kind = Literal["backend", "login", "personal"]
+"""Whom a token stands for: a backend (`subject` is its id), a user who logged in (`subject` is the name), or what a
+user made it for."""
 
 
 class Token(Struct, frozen=True):
-    """A token that has not expired. `pending`: made by a renewal, and not used yet. Times in epoch seconds."""
+    """A token that has not expired. `pending`: made by a renewal, and not used yet. Times in epoch seconds.
+
+    `id` is that of a login or a personal token; `role` and `sight` (JSON) are what a personal one is for.
+    """
 
     digest: bytes
     kind: Kind
     subject: str
     expires_at: float
     pending: bool = False
+    id: str | None = None
+    role: str | None = None
+    sight: str | None = None
 
     @property
     def owner(self) -> tuple[Kind, str]:
@@ -44,7 +52,7 @@ class Token(Struct, frozen=True):
         return f"Token({self.kind} of {self.subject!r}, expires_at={self.expires_at})"
 
 
-_TOKEN = select(tokens.c.digest, tokens.c.kind, tokens.c.subject, tokens.c.expires_at, tokens.c.pending)
+_TOKEN = select(*(tokens.c[name] for name in Token.__struct_fields__))
 
 
 class Tokens:
@@ -59,16 +67,16 @@ class Tokens:
 
     async def issue(self, kind: Kind, subject: str, validity_s: float, now: float) -> str:
         """Make a token that is valid for `validity_s` seconds from `now`; only the caller ever sees it."""
-        token, digest = _new_token()
+        token, digest = new_token()
         row = _row(digest, kind, subject, now + validity_s, lineage=digest, pending=False)
         async with self._database.write() as connection:
             await connection.execute(insert(tokens).values(row))
         return token
 
-    async def lookup(self, token: str, kind: Kind, now: float) -> Token | None:
+    async def lookup(self, token: str, kind: Kind, now: float, or_kind: Kind | None = None) -> Token | None:
         """Return what a token stands for, or None where it is unknown, expired, revoked or of another kind."""
         found = await self._lookups.find(token_digest(token), now)
-        return found if found is not None and found.kind == kind and found.expires_at > now else None
+        return found if found is not None and found.kind in (kind, or_kind) and found.expires_at > now else None
 
     async def _fetch(self, digests: list[bytes]) -> list[Token]:
         async with self._database.read() as connection:
@@ -84,7 +92,7 @@ class Tokens:
         Raises:
             Refusal: TOKEN_INVALID, the old token is unknown, expired or revoked.
         """
-        token, digest = _new_token()
+        token, digest = new_token()
         statement = select(tokens).where(tokens.c.digest == old_digest, tokens.c.expires_at > now)
         async with self._database.write() as connection:
             old = (await connection.execute(statement.with_for_update())).one_or_none()
@@ -94,7 +102,7 @@ class Tokens:
             gone = await _delete(connection, unused)
             row = _row(digest, old.kind, old.subject, now + validity_s, lineage=old.lineage, pending=True)
             await connection.execute(insert(tokens).values(row))
-        self._forget(gone)
+        self.forget(gone)
         return token
 
     def used(self, digest: bytes) -> None:
@@ -130,13 +138,13 @@ class Tokens:
             lineages = [row.lineage for row in settled]
             older = and_(tokens.c.lineage.in_(lineages), tokens.c.digest.not_in([row.digest for row in settled]))
             gone = await _delete(connection, older)
-        self._forget([*gone, *(row.digest for row in settled)])
+        self.forget([*gone, *(row.digest for row in settled)])
 
     async def revoke(self, digest: bytes) -> bool:
         """End one token; return whether there was one."""
         async with self._database.write() as connection:
             gone = await _delete(connection, tokens.c.digest == digest)
-        self._forget([digest])
+        self.forget([digest])
         return bool(gone)
 
     async def purge(self, now: float) -> int:
@@ -144,9 +152,11 @@ class Tokens:
         async with self._database.write() as connection:
             return (await connection.execute(delete(tokens).where(tokens.c.expires_at <= now))).rowcount
 
-    async def drop(self, connection: AsyncConnection, kind: Kind, subject: str) -> None:
-        """Part of another noun's transaction: delete a subject's tokens. `forget_subject` once it is committed."""
-        await connection.execute(delete(tokens).where(tokens.c.kind == kind, tokens.c.subject == subject))
+    async def drop(self, connection: AsyncConnection, kind: Kind, subject: str, but: bytes = b"") -> None:
+        """Part of another noun's transaction: delete a subject's tokens, but for one of a digest. `forget_subject` once
+        it is committed."""
+        of_subject = (tokens.c.kind == kind, tokens.c.subject == subject, tokens.c.digest != but)
+        await connection.execute(delete(tokens).where(*of_subject))
 
     def forget_subject(self, kind: Kind, subject: str) -> None:
         """The tokens of a subject have been deleted; keep none of them in memory."""
@@ -158,12 +168,14 @@ class Tokens:
         if self._retiring is not None:
             await self._retiring
 
-    def _forget(self, digests: Iterable[bytes]) -> None:
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """These tokens have been deleted or changed; keep none of them in memory."""
         for digest in digests:
             self._lookups.forget_digest(digest)
 
 
-def _new_token() -> tuple[str, bytes]:
+def new_token() -> tuple[str, bytes]:
+    """Return a token and its digest."""
     token = secrets.token_urlsafe(32)
     return token, token_digest(token)
 

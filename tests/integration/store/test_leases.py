@@ -122,7 +122,7 @@ async def test_two_kinds_of_vpn_never_share_an_address(store: Store) -> None:
     second = await store.leases.claim(backend, "openvpn", SMALL)
     assert first.address4 != second.address4
     assert first.address6 != second.address6
-    assert [lease.conf_type for lease in await store.leases.page(WIREGUARD, None, 9)] == [WIREGUARD]
+    assert [lease.conf_type for lease in await store.leases.page(None, 9)] == ["openvpn", WIREGUARD]
 
 
 # -- revoking -------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def test_two_kinds_of_vpn_never_share_an_address(store: Store) -> None:
 async def test_a_revoked_lease_keeps_its_addresses_and_not_its_key(store: Store, clock: FakeClock) -> None:
     first, second = await enrol(store, 2)
     lease = await store.leases.claim(first, WIREGUARD, SMALL)
-    assert await store.leases.set_public_key(first, WIREGUARD, "key") is True
+    assert await store.leases.set_keys(first, WIREGUARD, "key") is True
     assert await store.leases.revoke(first, WIREGUARD) is True
     assert await store.leases.revoke(first, WIREGUARD) is False
     revoked_at = clock.now
@@ -146,10 +146,10 @@ async def test_a_revoked_lease_keeps_its_addresses_and_not_its_key(store: Store,
 
 async def test_no_key_is_kept_for_a_lease_that_is_not_in_force(store: Store) -> None:
     (backend,) = await enrol(store, 1)
-    assert await store.leases.set_public_key(backend, WIREGUARD, "key") is False
+    assert await store.leases.set_keys(backend, WIREGUARD, "key") is False
     await store.leases.claim(backend, WIREGUARD, SMALL)
     await store.leases.revoke(backend, WIREGUARD)
-    assert await store.leases.set_public_key(backend, WIREGUARD, "key") is False
+    assert await store.leases.set_keys(backend, WIREGUARD, "key") is False
     assert (await store.leases.claim(backend, WIREGUARD, SMALL)).public_key is None
 
 
@@ -203,6 +203,6 @@ async def test_pages_go_by_backend(store: Store, clock: FakeClock) -> None:
         backends += await enrol(store, 1)
     await claim_all(store, [*reversed(backends)], SMALL)
     await store.backends.remove(backends[1])
-    first = await store.leases.page(WIREGUARD, None, 2)
-    second = await store.leases.page(WIREGUARD, first[-1].backend_id, 9)
+    first = await store.leases.page(None, 2)
+    second = await store.leases.page(first[-1].place, 9)
     assert [lease.backend_id for lease in first + second] == [backends[0], *backends[2:]]

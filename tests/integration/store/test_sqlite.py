@@ -62,7 +62,8 @@ async def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = await Store.open(url_of(tmp_path / "quix.db"))
     with pytest.raises(ZeroDivisionError):
         async with store._database.write() as connection:
-            await connection.execute(text("INSERT INTO users VALUES ('ada', 'admin', 'hash', 0)"))
+            columns = "name, role, password_hash, created_at"
+            await connection.execute(text(f"INSERT INTO users ({columns}) VALUES ('ada', 'admin', 'hash', 0)"))
             raise ZeroDivisionError
     assert await store.users.get("ada") is None
     await store.close()
