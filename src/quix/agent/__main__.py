@@ -13,9 +13,6 @@ from typing import NoReturn
 
 import msgspec
 
-# structlog draws tracebacks with rich where it finds it: 4 MB that no log line of the agent needs.
-sys.modules["rich"] = None  # type: ignore[assignment]
-
 from quix import logs
 from quix.agent.app import serve
 from quix.agent.launch import SETTINGS

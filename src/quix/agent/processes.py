@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from quix.agent import titles
 from quix.agent.look import Look
-from quix.agent.ports import Ports
 from quix.supervisor import proc, tree
+from quix.supervisor.ports import Ports
 from quix.supervisor.proc import Stat
 from quix.supervisor.run import Run
 from quix.wire.messages import Process
@@ -49,11 +49,14 @@ class ProcessMeter:
         self._kept: list[Snapshot] = []
         self._lock = asyncio.Lock()
 
-    async def rows(self, runs: Sequence[Run], verb: int) -> list[Process]:
+    async def rows(
+        self, runs: Sequence[Run], verb: int, known_ports: Mapping[str, list[int]] | None = None
+    ) -> list[Process]:
         """Return a row for each run that lives, and with `verb` 2 or more for every other process as well.
 
         The first look, and one that comes before there is another at least `SHORTEST` old, waits for the rest of that
-        time. A row of a run counts its descendants; one of any other process is of that process alone.
+        time. A row of a run counts its descendants; one of any other process is of that process alone. `known_ports`
+        are those of each run by its id, where somebody else has looked.
 
         Raises:
             Refusal: UNAVAILABLE where the machine does not tell in time.
@@ -61,7 +64,7 @@ class ProcessMeter:
         async with self._lock:
             try:
                 before = await self._before(runs)
-                return await _apart(partial(self._look, runs, verb, before))
+                return await _apart(partial(self._look, runs, verb, before, known_ports))
             except TimeoutError:
                 raise Refusal(Reason.UNAVAILABLE, "the machine does not tell of its processes in time") from None
 
@@ -76,12 +79,19 @@ class ProcessMeter:
         await asyncio.sleep(self._kept[0].at + SHORTEST - now)
         return self._kept[0]
 
-    def _look(self, runs: Sequence[Run], verb: int, before: Snapshot) -> list[Process]:
+    def _look(
+        self, runs: Sequence[Run], verb: int, before: Snapshot, known_ports: Mapping[str, list[int]] | None
+    ) -> list[Process]:
         snapshot = _snapshot(runs)
         if snapshot.at - self._kept[-1].at >= SHORTEST:
             self._kept = [self._kept[-1], snapshot]
         ports = Ports()
-        rows = {run.pid: _run_row(run, snapshot, before, ports) for run in runs if snapshot.trees[run.id]}
+        rows = {}
+        for run in runs:
+            if members := snapshot.trees[run.id]:
+                known = None if known_ports is None else known_ports.get(run.id, [])
+                held = ports.of(entry.pid for entry in members) if known is None else known
+                rows[run.pid] = _run_row(run, snapshot, before, held)
         if verb >= 2:
             others = (entry for pid, entry in snapshot.table.items() if pid not in rows)
             rows |= {entry.pid: _row(entry, snapshot, before, ports) for entry in others}
@@ -102,7 +112,7 @@ def _snapshot(runs: Iterable[Run]) -> Snapshot:
     return Snapshot(at, table, tree.forest(runs, table))
 
 
-def _run_row(run: Run, now: Snapshot, before: Snapshot, ports: Ports) -> Process:
+def _run_row(run: Run, now: Snapshot, before: Snapshot, ports: list[int]) -> Process:
     members = now.trees[run.id]
     program = now.table.get(run.pid, members[0])
     return Process(
@@ -111,7 +121,7 @@ def _run_row(run: Run, now: Snapshot, before: Snapshot, ports: Ports) -> Process
         cpu_util=_percent(_tree_ticks(members, before.trees.get(run.id, [])), _seconds(run.start, now, before)),
         mem_util=_megabytes(members),
         reqc=shlex.join(run.cmd),
-        port_util=ports.of(entry.pid for entry in members),
+        port_util=ports,
     )
 
 

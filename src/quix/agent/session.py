@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from msgspec import UNSET
 from picows import WSListener
 
 from quix import logs
+from quix.agent import manager
 from quix.agent.identity import Identity, IdentityFile
 from quix.agent.settings import AgentSettings
 from quix.exits import Exit, QuixError
@@ -85,7 +86,7 @@ class Link:
         settings: AgentSettings,
         identity: IdentityFile,
         router: Router[Session],
-        welcome: Callable[[Session], Awaitable[None]],
+        welcome: Callable[[Session], Coroutine[Any, Any, None]],
     ) -> None:
         check_url(settings.server, settings.allow_plaintext)
         self._settings = settings
@@ -94,7 +95,7 @@ class Link:
         self._welcome = welcome
         self._tls = self._tls_context()
         self._side = Side(router, Clock(), Limits(message_bytes=settings.max_message))
-        self._backoff = Backoff()
+        self._backoff = Backoff(longest=settings.reconnect_max)
         self._was_connected = False
 
     def _tls_context(self) -> ssl.SSLContext | None:
@@ -113,6 +114,7 @@ class Link:
         try:
             while True:
                 await self._once()
+                manager.tell(f"STATUS=not connected to {self._settings.server}")
                 delay = self._backoff.next()
                 log.info("connecting again", in_seconds=round(delay, 1))
                 await asyncio.sleep(delay)
@@ -162,8 +164,9 @@ class Link:
             self._not_authenticated(error)
             return
         self._was_connected = True
+        manager.tell(f"STATUS=connected to {self._settings.server}")
         began = time.monotonic()
-        companions = [asyncio.create_task(self._greet(session))]
+        companions = [asyncio.create_task(self._welcome(session))]
         if TOKEN in session.connection.peer.extensions:
             companions.append(asyncio.create_task(self._renew(session)))
         try:
@@ -229,12 +232,6 @@ class Link:
             session.connection.peer.accept(answer.token)
             self._keep(answer.token, answer.validity)
             log.info("token renewed", validity=answer.validity)
-
-    async def _greet(self, session: Session) -> None:
-        try:
-            await self._welcome(session)
-        except AskError as error:
-            log.warning("not all was said at the start of the session", reason=error.reason, detail=error.detail)
 
 
 def read_password(settings: AgentSettings) -> str:

@@ -28,11 +28,11 @@ _VPN_PATIENCE: Final = 5.0
 class TelemetrySource:
     """Measures the machine when asked to, and only what it is asked for.
 
-    `vpn_folder` is where the agent keeps its VPN configurations (see `quix.agent.vpn`).
+    `vpn_folder` is where the agent keeps its VPN configurations (see `quix.agent.tunnels`).
     """
 
-    def __init__(self, vpn_folder: Path) -> None:
-        cpu, disks = CpuMeter(), DiskMeter()
+    def __init__(self, vpn_folder: Path, disks: DiskMeter) -> None:
+        cpu = CpuMeter()
         vpn = Look(partial(vpn_status.read, vpn_folder), _VPN_PATIENCE)
         self._measures: dict[str, Callable[[], Awaitable[Any]]] = {
             "ttl_cpu_usage": cpu.usage,

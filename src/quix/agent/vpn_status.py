@@ -23,7 +23,7 @@ def read(folder: Path) -> VpnStatus | None:
     """
     stats = psutil.net_if_stats()
     names = [name for _, name in sorted(socket.if_nameindex()) if name in stats and stats[name].isup]
-    names.sort(key=lambda name: not wireguard_tunnel.saved(folder, name).exists())
+    names.sort(key=lambda name: not any((folder / f"{name}.{ending}").exists() for ending in ("conf", "ovpn")))
     finders: tuple[tuple[str, Callable[[str], str | None]], ...] = (
         ("openvpn", openvpn_tunnel.host),
         ("wireguard", lambda name: wireguard_tunnel.host(name, folder)),

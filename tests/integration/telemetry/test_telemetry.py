@@ -11,6 +11,7 @@ import msgspec
 import psutil
 import pytest
 
+from quix.agent.disks import DiskMeter
 from quix.agent.telemetry import TelemetrySource
 from quix.link.router import Router
 from quix.wire.reasons import Reason, Refusal
@@ -22,7 +23,7 @@ Ask = Callable[[Any], Awaitable[Any]]
 def ask(tmp_path: Path) -> Ask:
     """Send the `msg` of a telemetry request through the router, and return the `msg` of the answer."""
     router: Router[None] = Router()
-    TelemetrySource(tmp_path).register(router)
+    TelemetrySource(tmp_path, DiskMeter()).register(router)
 
     async def do(msg: Any) -> Any:
         route = router.resolve("telemetry", {})
