@@ -7,19 +7,27 @@ import math
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final, TypeVar
 
+import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from msgspec import Struct
 
 from quix.exits import Exit, QuixError
+from quix.server.audit import Act
+from quix.server.caller import Caller
 from quix.server.throttle import Throttle
 from quix.store import Store
-from quix.store.tokens import LOGIN
+from quix.store.actions import Action
+from quix.store.audit import Entry
+from quix.store.credentials import Credential
+from quix.store.sight import EVERYTHING, Sight
+from quix.store.tokens import LOGIN, PERSONAL
 from quix.store.users import Role, User
 from quix.wire.peer import token_digest
 from quix.wire.reasons import Reason, Refusal
@@ -47,6 +55,8 @@ MAX_PENDING: Final = 256
 """Passwords that may wait to be hashed; two cores do as many in some 4 s, and an agent waits 10 s."""
 
 # "." and ".." would be steps in a path, and a name is part of one: /users/{name}.
+_LONGEST_AGENT: Final = 200
+
 _NAME: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,64}")
 
 
@@ -70,7 +80,7 @@ def can_read(role: Role) -> bool:
 
 
 def can_operate(role: Role) -> bool:
-    """Act on backends: start and signal programs, measure telemetry, revoke and restore VPN leases."""
+    """Act on backends: start and signal programs, give them input, revoke and restore VPN leases."""
     return role in {Role.ADMIN, Role.OPERATOR}
 
 
@@ -82,6 +92,15 @@ def can_administer(role: Role) -> bool:
 def can_enroll(role: Role) -> bool:
     """Make a machine a backend with this user's password."""
     return role in {Role.ADMIN, Role.OPERATOR, Role.ENROLLER}
+
+
+_MORE: Final = (Role.ENROLLER, Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+"""Each may what those before it may, but for enrolling, which is no matter of tokens."""
+
+
+def lower_role(one: Role, other: Role) -> Role:
+    """Return the role of two that may do less."""
+    return min(one, other, key=_MORE.index)
 
 
 class Accounts:
@@ -178,8 +197,8 @@ class Accounts:
 
     # -- logins ---------------------------------------------------------------------------------
 
-    async def login(self, username: str, password: str, source: str) -> Login:
-        """Check a password and hand out a token for it.
+    async def login(self, username: str, password: str, source: str, user_agent: str = "") -> Login:
+        """Check a password and hand out a token for it; address and user agent are for the list of logins.
 
         Raises:
             Refusal: as `check`; PERMISSION_DENIED for an enroller, to whom no operator's door opens.
@@ -188,28 +207,74 @@ class Accounts:
             user, stored = await self._verified(username, password, source)
             if not can_read(user.role):
                 raise Refusal(Reason.PERMISSION_DENIED, f"{user.name} has the role {user.role}, which only enrols")
-            token = await self._store.tokens.issue(LOGIN, user.name, self._login_validity, self._clock())
+            now, about = self._clock(), {"address": source, "user_agent": user_agent[:_LONGEST_AGENT]}
+            made = self._store.credentials.new(LOGIN, user.name, self._login_validity, now, **about)
+            entry = Entry(action=Action.LOGIN, user=user.name, address=source, target=made.id)
+            token = await self._store.credentials.issue(made, entry)
             if await self._store.users.password_hash(user.name) == stored:
                 return Login(token, self._login_validity, user)
             # The password was changed or the user removed since it was checked, and the logins that ended with it
             # did not include this one yet.
             await self._store.tokens.revoke(token_digest(token))
 
-    async def user_of(self, token: str) -> User | None:
-        """Return who is logged in with a token, with the role of today; None where nobody is any more."""
-        found = await self._store.tokens.lookup(token, LOGIN, self._clock())
+    async def caller(self, token: str, address: str = "") -> Caller | None:
+        """Return who asks with a token, with the role and the sight of today; None where it is nobody's any more."""
+        now = self._clock()
+        found = await self._store.tokens.lookup(token, LOGIN, now, or_kind=PERSONAL)
         user = None if found is None else await self._store.users.get(found.subject)
-        return user if user is not None and can_read(user.role) else None
+        if found is None or user is None or not can_read(user.role):
+            return None
+        self._store.credentials.used(found.digest, now)
+        scope = msgspec.json.decode(found.sight, type=Sight) if found.sight else EVERYTHING
+        is_personal = found.kind == PERSONAL
+        return Caller(
+            name=user.name,
+            role=user.role if found.role is None else lower_role(user.role, Role(found.role)),
+            address=address,
+            sight=Sight((*sorted(user.labels.items()), *scope.labels), scope.backends),
+            token=(found.id or "") if is_personal else "",
+            login="" if is_personal else (found.id or ""),
+        )
 
     async def logout(self, token: str) -> bool:
         """End a login; return whether it was one."""
         found = await self._store.tokens.lookup(token, LOGIN, self._clock())
         return found is not None and await self._store.tokens.revoke(found.digest)
 
+    # -- personal tokens ------------------------------------------------------------------------
+
+    async def add_token(
+        self, caller: Caller, name: str, role: Role, sight: Sight, validity_s: float, act: Act
+    ) -> tuple[str, Credential]:
+        """Make a personal token of the caller's own; only who asked ever sees it.
+
+        Raises:
+            QuixError: the name will not do, or another token has it (AlreadyExistsError).
+            Refusal: PERMISSION_DENIED, the role may do more than the caller's.
+        """
+        if not _NAME.fullmatch(name):
+            raise QuixError("name: 1 to 64 letters, digits, dots, underscores or hyphens are needed", Exit.DATA)
+        if not can_read(role):
+            raise QuixError(f"role: a token is for a viewer, an operator or an admin, and not for an {role}", Exit.DATA)
+        if lower_role(caller.role, role) is not role:
+            raise Refusal(Reason.PERMISSION_DENIED, f"role: a token of {caller.name} is {caller.role} at most")
+        made = self._store.credentials.new(
+            PERSONAL, caller.name, validity_s, self._clock(), name=name, role=role, sight=sight
+        )
+        act.about(made.id)
+        return await self._store.credentials.issue(made, act.kept()), made
+
     # -- users ----------------------------------------------------------------------------------
 
-    async def add_user(self, name: str, role: Role, password: str) -> User:
-        """Add a user.
+    async def add_user(
+        self,
+        name: str,
+        role: Role,
+        password: str,
+        entry: Entry | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> User:
+        """Add a user, and with it a row of the audit.
 
         Raises:
             QuixError: the name or the password will not do, or there is a user of that name (AlreadyExistsError).
@@ -217,22 +282,39 @@ class Accounts:
         """
         if not _NAME.fullmatch(name):
             raise QuixError("name: 1 to 64 letters, digits, dots, underscores or hyphens are needed", Exit.DATA)
-        return await self._store.users.add(name, role, await self._new_hash(password))
+        return await self._store.users.add(name, role, await self._new_hash(password), entry, labels)
 
-    async def set_password(self, name: str, password: str) -> bool:
-        """Give a user another password and end the user's logins; return whether there is such a user.
+    async def set_password(self, name: str, password: str, entry: Entry | None = None) -> bool:
+        """Give a user another password and end the user's logins and tokens; return whether there is such a user.
 
         Raises:
             QuixError: the password will not do.
             Refusal: UNAVAILABLE, too many passwords wait to be hashed.
         """
-        return await self._store.users.set_password(name, await self._new_hash(password))
+        return await self._store.users.set_password(name, await self._new_hash(password), entry)
+
+    async def change_password(self, caller: Caller, old: str, new: str, token: str, act: Act) -> None:
+        """Give the caller another password, and end the caller's logins but for the one of this token.
+
+        Raises:
+            QuixError: the new password will not do.
+            Refusal: as `check`, of the old one.
+        """
+        _check_length(new)
+        _, stored = await self._verified(caller.name, old, caller.address)
+        fresh = await self._new_hash(new)
+        if not await self._store.users.change_password(caller.name, stored, fresh, token_digest(token), act.kept()):
+            raise Refusal(Reason.PASSWORD_INVALID)  # it was changed meanwhile
 
     async def _new_hash(self, password: str) -> str:
-        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-            raise QuixError(f"password: {MIN_PASSWORD} to {MAX_PASSWORD} characters are needed", Exit.DATA)
+        _check_length(password)
         async with self._turn():
             return await self._in_thread(self._hash, password)
+
+
+def _check_length(password: str) -> None:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise QuixError(f"password: {MIN_PASSWORD} to {MAX_PASSWORD} characters are needed", Exit.DATA)
 
 
 def _bytes(password: str) -> bytes:

@@ -9,7 +9,6 @@ import resource
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 from picows import WSListener
@@ -23,11 +22,22 @@ from quix.link.router import Router
 from quix.link.side import Side
 from quix.server import certificate
 from quix.server.accounts import Accounts
+from quix.server.alerting.engine import Alerting
+from quix.server.audit import Auditor
+from quix.server.caller import Caller
+from quix.server.certificate import tls_files
+from quix.server.collector import Collector, retention
 from quix.server.control import Control
+from quix.server.enrolments import KeyChecker
+from quix.server.events import Hub, Kind
 from quix.server.fleet import Fleet
 from quix.server.gate import Gate
+from quix.server.history import History
 from quix.server.housekeeping import keep_house
+from quix.server.installer import Installer
 from quix.server.metrics import Metrics
+from quix.server.outputs import Outputs
+from quix.server.poller import Poller
 from quix.server.presence import Presence
 from quix.server.programs import Programs
 from quix.server.session import Session
@@ -36,7 +46,9 @@ from quix.server.telemetry import Telemeter
 from quix.server.throttle import Throttle
 from quix.server.vpn import Vpn
 from quix.store import Store
-from quix.wire.messages import GetVpnConf, VpnConf
+from quix.store.actions import Action
+from quix.store.users import Role
+from quix.wire.messages import GetVpnConf, GetVpnConfByKey, PushSamples, RunStates, VpnConf
 from quix.wire.peer import Limits
 from quix.wire.reasons import CloseCode
 
@@ -63,9 +75,10 @@ async def running(settings: ServerSettings) -> AsyncIterator[Control]:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.locked(settings.data_dir / "server.lock", "another quix server uses this data folder"):
         store = await Store.open(settings.database_url)
-        accounts = Accounts(store, Throttle(), settings.login_validity)
+        throttle = Throttle()
+        accounts = Accounts(store, throttle, settings.login_validity)
         try:
-            async with _serving(settings, store, accounts) as control:
+            async with _serving(settings, store, accounts, KeyChecker(store, throttle)) as control:
                 yield control
         finally:
             accounts.close()
@@ -73,42 +86,80 @@ async def running(settings: ServerSettings) -> AsyncIterator[Control]:
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: ServerSettings, store: Store, accounts: Accounts) -> AsyncIterator[Control]:
+async def _serving(
+    settings: ServerSettings, store: Store, accounts: Accounts, keys: KeyChecker
+) -> AsyncIterator[Control]:
     metrics = Metrics()
     fleet = Fleet(metrics, settings.ask_timeout)
     presence = Presence(store)
+    auditor = Auditor(store)
+    hub = Hub()
+    programs = Programs(fleet, store, hub, settings.ask_timeout)
+    collector = Collector(store, settings.telemetry)
+    metrics.samples_waiting.set_function(lambda: collector.waiting)
     control = Control(
         settings=settings,
         store=store,
         fleet=fleet,
+        events=hub,
         accounts=accounts,
-        programs=Programs(fleet, store),
+        audit=auditor,
+        programs=programs,
+        outputs=Outputs(fleet, programs, settings.ask_timeout),
         telemetry=Telemeter(fleet),
-        vpn=Vpn(settings.vpn, store, settings.data_dir),
+        collector=collector,
+        history=History(store, collector, settings.telemetry),
+        vpn=Vpn(settings.vpn, store, settings.data_dir, fleet),
+        alerts=Alerting(store, fleet, collector, hub, metrics, settings),
         metrics=metrics,
     )
     gate = Gate(
         store,
         accounts,
+        keys,
         fleet,
         presence,
+        auditor,
+        hub,
         metrics,
         auth_timeout=settings.auth_timeout,
         token_validity=settings.token_validity,
     )
-    async with _background(presence.run()), _background(keep_house(store)):
-        async with _listening(settings, gate, _router(control, gate), metrics):
+    await collector.begin()
+    await control.alerts.begin()
+    kept = retention(settings.telemetry)
+    house = keep_house(
+        store, programs, kept, settings.runs_keep, settings.audit.keep_seconds, settings.alerts.keep_seconds
+    )
+    async with _background(presence.run()), _background(auditor.run()), _background(house):
+        async with (
+            control.vpn.running(),
+            _background(collector.run()),
+            _listening(settings, gate, _router(control, gate), metrics),
+            _background(Poller(fleet, collector, settings.telemetry.interval).run()),
+            _background(control.alerts.run()),
+        ):
             yield control
         await presence.flush()
+        await collector.flush()
+    await auditor.flush()
 
 
 def _router(control: Control, gate: Gate) -> Router[Session]:
-    async def vpn_conf(session: Session, request: GetVpnConf) -> VpnConf:
-        return await control.vpn.configuration(session.backend_id, request)
+    async def vpn_conf(session: Session, request: GetVpnConf | GetVpnConfByKey) -> VpnConf:
+        # The backend itself asks, and no user.
+        itself = Caller(name="", role=Role.ENROLLER, address=session.address)
+        with control.audit.act(itself, Action.VPN_CONF, session.backend_id, conf_type=request.conf_type):
+            made = await control.vpn.configuration(session.backend_id, request)
+        control.events.publish(Kind.LEASE_CHANGED, session.backend_id, conf_type=made.conf_type, change="configured")
+        return made
 
     router: Router[Session] = Router()
     gate.register(router)
     router.add(GetVpnConf, vpn_conf)
+    router.add(GetVpnConfByKey, vpn_conf)
+    router.add(RunStates, control.programs.told)
+    router.add(PushSamples, control.collector.push)
     return router
 
 
@@ -123,7 +174,9 @@ async def _listening(
     def connection(may_extend: bool) -> WSListener:
         return Connection(Session(gate, may_extend), side)
 
-    server = await listen(settings.listen, connection, settings.max_message, _tls(settings))
+    context = _tls(settings)
+    installer = Installer(settings)
+    server = await listen(settings.listen, connection, settings.max_message, context, installer.answer)
     clock.start()
     log.info("listening for agents", address=settings.listen, tls=bool(tls_files(settings)))
     try:
@@ -140,6 +193,7 @@ async def _listening(
 @contextlib.asynccontextmanager
 async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
     task = asyncio.ensure_future(work)
+    task.add_done_callback(_tell_fault)
     try:
         yield
     finally:
@@ -147,13 +201,10 @@ async def _background(work: Awaitable[None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def tls_files(settings: ServerSettings) -> tuple[Path, Path] | None:
-    """Return the certificate and key the server shows, or None where it speaks plain text."""
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        return settings.tls_cert, settings.tls_key
-    if settings.tls_self_signed:
-        return certificate.self_signed(settings.data_dir / "tls")
-    return None
+def _tell_fault(task: asyncio.Future[None]) -> None:
+    """What runs beside the server must not end; where it does all the same, the log says why."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("something that runs beside the server has failed", exc_info=error)
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

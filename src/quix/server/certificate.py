@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +15,18 @@ from cryptography.x509.oid import NameOID
 
 from quix.files import write_private
 from quix.link.tls import fingerprint
+from quix.server.settings import ServerSettings
 
 _YEARS: Final = 10
+
+
+def tls_files(settings: ServerSettings) -> tuple[Path, Path] | None:
+    """Return the certificate and key the server shows, or None where it speaks plain text."""
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        return settings.tls_cert, settings.tls_key
+    if settings.tls_self_signed:
+        return self_signed(settings.data_dir / "tls")
+    return None
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
@@ -29,6 +41,16 @@ def fingerprint_of(cert: Path) -> str:
     """Return what an agent pins of a PEM certificate."""
     certificate = x509.load_pem_x509_certificate(cert.read_bytes())
     return fingerprint(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def public_key_pin(settings: ServerSettings) -> str:
+    """Return what curl pins, `sha256//` and base64 (curl(1)), where the certificate is the server's own; else ""."""
+    files = tls_files(settings) if settings.tls_self_signed else None
+    if files is None:
+        return ""
+    key = x509.load_pem_x509_certificate(files[0].read_bytes()).public_key()
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return "sha256//" + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def _make(cert: Path, key: Path) -> None:

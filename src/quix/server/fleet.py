@@ -23,6 +23,7 @@ class Fleet:
 
     def __init__(self, metrics: Metrics, ask_timeout: float) -> None:
         self._sessions: dict[str, Session] = {}
+        self._awaited: dict[str, asyncio.Future[None]] = {}
         self._metrics = metrics
         self._ask_timeout = ask_timeout
 
@@ -58,6 +59,8 @@ class Fleet:
         if older is not None and older is not session:
             older.connection.close(CloseCode.SUPERSEDED, "superseded by a newer connection of this backend")
         self._sessions[session.backend_id] = session
+        if self._awaited and (waiter := self._awaited.pop(session.backend_id, None)) is not None:
+            waiter.set_result(None)
         self._metrics.connected.set(len(self._sessions))
 
     def dismiss(self, session: Session) -> bool:
@@ -75,6 +78,14 @@ class Fleet:
             return False
         session.connection.close(code, reason)
         return True
+
+    async def returned(self, backend_id: str, limit: float) -> bool:
+        """Wait until the backend is connected, for `limit` seconds at most; return whether it is."""
+        if backend_id in self._sessions:
+            return True
+        waiter = self._awaited.setdefault(backend_id, asyncio.get_running_loop().create_future())
+        done, _ = await asyncio.wait((waiter,), timeout=limit)
+        return bool(done)
 
     async def drain(self, grace: float) -> None:
         """Give requests in flight `grace` seconds to be answered, then send every backend away (1013).

@@ -8,11 +8,19 @@ from typing import Final
 from quix import logs
 from quix.link.router import Router
 from quix.server.accounts import Accounts, can_enroll
+from quix.server.audit import Auditor
+from quix.server.enrolments import KeyChecker, KeyRefusal
+from quix.server.events import Hub, Kind
 from quix.server.fleet import Fleet
 from quix.server.metrics import Metrics
 from quix.server.presence import Presence
 from quix.server.session import Session
 from quix.store import Store
+from quix.store.actions import Action
+from quix.store.audit import Entry
+from quix.store.backends import Backend
+from quix.store.enrolments import Enrolment
+from quix.store.errors import EnrolmentOverError
 from quix.store.tokens import BACKEND
 from quix.wire.extensions import agree
 from quix.wire.messages import AgentFacts, Authenticate, Authenticated, Done, RenewedToken, RenewToken
@@ -32,8 +40,11 @@ class Gate:
         self,
         store: Store,
         accounts: Accounts,
+        keys: KeyChecker,
         fleet: Fleet,
         presence: Presence,
+        auditor: Auditor,
+        hub: Hub,
         metrics: Metrics,
         *,
         auth_timeout: float,
@@ -41,8 +52,11 @@ class Gate:
     ) -> None:
         self._store = store
         self._accounts = accounts
+        self._keys = keys
         self._fleet = fleet
         self._presence = presence
+        self._auditor = auditor
+        self._hub = hub
         self._metrics = metrics
         self._auth_timeout = auth_timeout
         self._token_validity = token_validity
@@ -64,6 +78,7 @@ class Gate:
         if session.backend_id:
             if self._fleet.dismiss(session):
                 self._presence.seen(session.backend_id, session.address)
+                self._hub.publish(Kind.BACKEND_DISCONNECTED, session.backend_id, code=code, reason=reason)
             log.info("backend disconnected", backend=session.backend_id, code=code, reason=reason)
         elif code not in (1000, 1001, 1005, 1006):
             log.debug("connection refused", address=session.address, code=code, reason=reason)
@@ -81,8 +96,11 @@ class Gate:
             else:
                 answer = await self._resume(session, request, credential)
         except Refusal as refusal:
+            if credential is None:
+                await self._note_failure(session, request, refusal)
             self._metrics.authenticated(refusal.reason)
-            log.info("authentication refused", address=session.address, reason=refusal.reason)
+            why = {"key": refusal.key, "why": refusal.why} if isinstance(refusal, KeyRefusal) else {}
+            log.info("authentication refused", address=session.address, reason=refusal.reason, **why)
             session.expect(self._auth_timeout, CloseCode.POLICY_VIOLATION, "not authenticated in time")
             raise
         self._metrics.authenticated("resumed" if credential else "enrolled")
@@ -90,19 +108,54 @@ class Gate:
 
     async def _enroll(self, session: Session, request: Authenticate) -> Authenticated:
         username, password = _required(request)
-        user = await self._accounts.check(username, password, session.address)
-        if not can_enroll(user.role):
-            raise Refusal(Reason.ENROLL_DENIED, f"{user.name} has the role {user.role}, which may not enrol backends")
-        backend = await self._store.backends.create(user.name, session.address)
+        key = await self._keys.check(username, password, session.address)
+        name = await self._enroller(username, password, session.address) if key is None else key.name
+        backend = await self._create(name, key, session.address)
         if not session.connection.is_open:
             # Nobody is left to be told the token, so nobody could ever be this backend.
-            await self._store.backends.remove(backend.id)
+            gone = Entry(action=Action.BACKEND_REMOVED, backend_id=backend.id, detail={"why": "it left too early"})
+            await self._store.backends.remove(backend.id, gone, key=key)
             raise Refusal(Reason.UNAVAILABLE)
         token = await self._store.tokens.issue(BACKEND, backend.id, self._token_validity, time.time())
+        self._hub.publish(Kind.BACKEND_ENROLLED, backend.id, enrolled_by=name)
         extensions = self._admit(session, request, backend.id, token, self._token_validity)
-        log.info("backend enrolled", backend=backend.id, user=user.name, address=session.address)
+        log.info("backend enrolled", backend=backend.id, user=name, address=session.address)
         answer = Authenticated(token=token, validity=self._token_validity)
         return _with_extensions(answer, session, extensions)
+
+    async def _enroller(self, username: str, password: str, source: str) -> str:
+        """Return the name of the user whose password this is, and who may enrol."""
+        user = await self._accounts.check(username, password, source)
+        if not can_enroll(user.role):
+            raise Refusal(Reason.ENROLL_DENIED, f"{user.name} has the role {user.role}, which may not enrol backends")
+        return user.name
+
+    async def _create(self, name: str, key: Enrolment | None, source: str) -> Backend:
+        entry = Entry(action=Action.BACKEND_ENROLLED, user=name, address=source)
+        try:
+            return await self._store.backends.create(name, source, entry, key=key)
+        except EnrolmentOverError as error:
+            # Another machine was quicker, or somebody has ended the key since it was checked.
+            assert key is not None
+            raise self._keys.refusal(key, "the key is used up or over", source) from error
+
+    async def _note_failure(self, session: Session, request: Authenticate, refusal: Refusal) -> None:
+        """Have the audit say that a machine was not let in."""
+        if isinstance(refusal, KeyRefusal):
+            detail: dict[str, str | int] = {"why": refusal.why}
+            self._auditor.note(
+                Entry(
+                    action=Action.BACKEND_ENROLLED,
+                    user=refusal.key,
+                    address=session.address,
+                    outcome=refusal.reason,
+                    detail=detail,
+                )
+            )
+            return
+        username = request.username if isinstance(request.username, str) else ""
+        failed = Entry(action=Action.BACKEND_ENROLLED, address=session.address, outcome=refusal.reason)
+        await self._auditor.note_failed(failed, username)
 
     async def _resume(self, session: Session, request: Authenticate, credential: str) -> Authenticated:
         now = time.time()
@@ -122,12 +175,14 @@ class Gate:
         session.bind(backend_id, token, token_digest(token), validity, extensions)
         self._fleet.admit(session)
         self._presence.seen(backend_id, session.address)
+        self._hub.publish(Kind.BACKEND_CONNECTED, backend_id, address=session.address)
         return extensions
 
     async def facts(self, session: Session, request: AgentFacts) -> Done:
         """Extension `agent`: keep what the agent says of its machine."""
         if session.facts != request:
-            await self._store.backends.set_facts(session.backend_id, request)
+            if await self._store.backends.set_facts(session.backend_id, request):
+                self._hub.publish(Kind.BACKEND_CHANGED, session.backend_id, name=request.name)
             session.facts = request
         return Done()
 

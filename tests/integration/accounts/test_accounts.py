@@ -13,6 +13,7 @@ from harness.store import FakeClock
 from quix.exits import Exit, QuixError
 from quix.server import accounts as module
 from quix.server.accounts import Accounts, Role, can_administer, can_enroll, can_operate, can_read
+from quix.server.caller import Caller
 from quix.server.throttle import PAIR_LIMIT
 from quix.store import Store
 from quix.store.errors import AlreadyExistsError
@@ -27,6 +28,10 @@ async def refusal(awaitable: object) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await awaitable  # type: ignore[misc]
     return caught.value
+
+
+def named(caller: Caller | None) -> tuple[str, Role] | None:
+    return None if caller is None else (caller.name, caller.role)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ async def test_a_hash_of_other_parameters_is_renewed_and_logins_last(accounts: A
     renewed = await store.users.password_hash("ada")
     assert renewed is not None
     assert "m=19456,t=2,p=1" in renewed
-    assert await accounts.user_of(login.token) is not None
+    assert await accounts.caller(login.token) is not None
     await accounts.check("ada", PASSWORD, HERE)
     assert await store.users.password_hash("ada") == renewed
 
@@ -196,11 +201,11 @@ async def test_a_login_lasts_for_its_validity(accounts: Accounts, clock: FakeClo
     login = await accounts.login("ada", PASSWORD, HERE)
     assert (login.user, login.validity) == (ada, 600)
     assert login.token not in repr(login)
-    assert await accounts.user_of(login.token) == ada
+    assert named(await accounts.caller(login.token)) == ("ada", ada.role)
     clock.now += 599
-    assert await accounts.user_of(login.token) == ada
+    assert named(await accounts.caller(login.token)) == ("ada", ada.role)
     clock.now += 1
-    assert await accounts.user_of(login.token) is None
+    assert await accounts.caller(login.token) is None
 
 
 async def test_a_wrong_password_is_no_login(accounts: Accounts) -> None:
@@ -220,19 +225,19 @@ async def test_the_role_of_a_login_is_that_of_today(accounts: Accounts, store: S
     await accounts.add_user("bob", Role.ADMIN, PASSWORD)
     token = (await accounts.login("ada", PASSWORD, HERE)).token
     await store.users.set_role("ada", Role.VIEWER)
-    user = await accounts.user_of(token)
+    user = await accounts.caller(token)
     assert user is not None
     assert user.role is Role.VIEWER
     await store.users.set_role("ada", Role.ENROLLER)
-    assert await accounts.user_of(token) is None
+    assert await accounts.caller(token) is None
 
 
 async def test_logging_out_ends_one_login(accounts: Accounts) -> None:
     await accounts.add_user("ada", Role.ADMIN, PASSWORD)
     first, second = [(await accounts.login("ada", PASSWORD, HERE)).token for _ in range(2)]
     assert await accounts.logout(first) is True
-    assert await accounts.user_of(first) is None
-    assert await accounts.user_of(second) is not None
+    assert await accounts.caller(first) is None
+    assert await accounts.caller(second) is not None
     assert await accounts.logout(first) is False
 
 
@@ -241,7 +246,7 @@ async def test_a_backends_token_is_no_login_and_cannot_be_logged_out(
 ) -> None:
     await accounts.add_user("ada", Role.ADMIN, PASSWORD)
     token = await store.tokens.issue(BACKEND, "ada", 60, clock.now)
-    assert await accounts.user_of(token) is None
+    assert await accounts.caller(token) is None
     assert await accounts.logout(token) is False
     assert await store.tokens.lookup(token, BACKEND, clock.now) is not None
 
@@ -260,7 +265,7 @@ async def test_a_login_that_races_with_a_new_password(accounts: Accounts) -> Non
             assert outcome.reason is Reason.PASSWORD_INVALID
         else:
             assert not isinstance(outcome, BaseException)
-            assert await accounts.user_of(outcome.token) is None
+            assert await accounts.caller(outcome.token) is None
         await accounts.check("ada", new, HERE)
         old = new
 
@@ -269,7 +274,7 @@ async def test_a_login_of_a_user_who_is_removed_meanwhile(
     accounts: Accounts, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await accounts.add_user("ada", Role.VIEWER, PASSWORD)
-    issue = store.tokens.issue
+    issue = store.credentials.issue
     issued = []
 
     async def issue_late(*arguments: object) -> str:
@@ -277,10 +282,10 @@ async def test_a_login_of_a_user_who_is_removed_meanwhile(
         issued.append(await issue(*arguments))  # type: ignore[arg-type]
         return issued[-1]
 
-    monkeypatch.setattr(store.tokens, "issue", issue_late)
+    monkeypatch.setattr(store.credentials, "issue", issue_late)
     assert (await refusal(accounts.login("ada", PASSWORD, HERE))).reason is Reason.PASSWORD_INVALID
     await accounts.add_user("ada", Role.ADMIN, PASSWORD)
-    assert await accounts.user_of(issued[0]) is None, "the next one of that name does not get the login"
+    assert await accounts.caller(issued[0]) is None, "the next one of that name does not get the login"
 
 
 # -- users ----------------------------------------------------------------------------------------
@@ -320,7 +325,7 @@ async def test_a_new_password_replaces_the_old_one(accounts: Accounts) -> None:
     await accounts.add_user("ada", Role.VIEWER, PASSWORD)
     token = (await accounts.login("ada", PASSWORD, HERE)).token
     assert await accounts.set_password("ada", "another password") is True
-    assert await accounts.user_of(token) is None
+    assert await accounts.caller(token) is None
     assert (await refusal(accounts.check("ada", PASSWORD, HERE))).reason is Reason.PASSWORD_INVALID
     assert (await accounts.check("ada", "another password", HERE)).name == "ada"
     assert await accounts.set_password("bob", "another password") is False

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.server import PASSWORD, door
+from quix.store.search import Sought
 
 
 async def test_each_enrolment_makes_a_new_backend(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ async def test_each_enrolment_makes_a_new_backend(tmp_path: Path) -> None:
         assert first["validity"] == 86400
         assert first["token"] != second["token"]
         assert len(here.control.fleet) == 2
-        assert len(await here.control.store.backends.page(None, 10)) == 2
+        assert len(await here.control.store.search.page(Sought(), None, 10)) == 2
 
 
 async def test_a_token_resumes_the_same_backend_with_the_time_that_remains(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ async def test_an_unknown_user_and_a_wrong_password_are_one_answer(tmp_path: Pat
 async def test_a_viewer_may_not_enrol(tmp_path: Path) -> None:
     async with door(tmp_path) as here, here.client() as client:
         assert await client.enroll("watch") == {"success": False, "reason": "enroll_denied"}
-        assert not await here.control.store.backends.page(None, 10)
+        assert not await here.control.store.search.page(Sought(), None, 10)
 
 
 @pytest.mark.parametrize("token", ["", "unknown", "\0", "x" * 5000, "ü"])
@@ -123,7 +124,7 @@ async def test_a_renewed_token_replaces_the_old_one_once_it_is_used(tmp_path: Pa
         await here.control.store.tokens.close()
         async with here.client() as client:
             assert (await client.resume(old))["reason"] == "token_invalid"
-        assert len(await here.control.store.backends.page(None, 10)) == 1
+        assert len(await here.control.store.search.page(Sought(), None, 10)) == 1
 
 
 async def test_facts_are_kept_and_name_the_backend(tmp_path: Path) -> None:

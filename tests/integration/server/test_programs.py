@@ -8,7 +8,19 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from harness.server import Client, door
+from quix.link.outcomes import BackendOfflineError, ConnectionLostError, RefusedError, RequestTimeoutError
+from quix.server.audit import Act
+from quix.store.actions import Action
+from quix.store.audit import Entry
+from quix.store.errors import AlreadyExistsError, StoreUnavailableError
+from quix.wire.runs import RunLimits, RunOptions
+
+
+def ada() -> Act:
+    return Act(Entry(action=Action.EXECUTE, user="ada"))
 
 
 async def executing(client: Client) -> int:
@@ -24,17 +36,81 @@ async def executing(client: Client) -> int:
         return count
 
 
-async def test_a_program_that_was_started_is_a_success_also_where_the_store_cannot_keep_it(tmp_path: Path) -> None:
+async def test_what_cannot_be_kept_is_not_started(tmp_path: Path) -> None:
     async with door(tmp_path) as here, here.client() as client:
         await client.enroll()
         backend = next(iter(here.control.fleet)).backend_id
         answering = asyncio.create_task(executing(client))
         with closing(sqlite3.connect(tmp_path / "quix.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # a writer that does not let go
-            run = await here.control.programs.execute("ada", backend, ["true"])
+            with pytest.raises(StoreUnavailableError):
+                await here.control.programs.execute(ada(), backend, ["true"])
+            other.execute("ROLLBACK")
+        kept = await here.control.programs.execute(ada(), backend, ["true"])
+        answering.cancel()
+        assert await answering == 1
+        assert (kept.proc_id, kept.state) == (4711, "untracked")
+        assert [run.id for run in await here.control.store.runs.page(backend, None, 10)] == [kept.id]
+
+
+async def test_a_program_that_was_started_is_a_success_also_where_that_cannot_be_kept(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        await client.enroll()
+        backend = next(iter(here.control.fleet)).backend_id
+        asking = asyncio.create_task(here.control.programs.execute(ada(), backend, ["true"]))
+        request = await client.receive()
+        with closing(sqlite3.connect(tmp_path / "quix.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await client.connection.send(
+                json.dumps({"rid": request["rid"], "msg": {"result": "success", "proc_id": 4711}})
+            )
+            run = await asking
             other.execute("ROLLBACK")
         assert (run.proc_id, run.started_by) == (4711, "ada")
-        kept = await here.control.programs.execute("ada", backend, ["true"])
+
+
+async def test_a_seed_backend_is_never_asked_twice_by_one_key(tmp_path: Path) -> None:
+    async with door(tmp_path, ask_timeout=0.3) as here, here.client() as client:
+        await client.enroll()
+        backend = next(iter(here.control.fleet)).backend_id
+        for _ in range(2):
+            with pytest.raises(RequestTimeoutError):
+                await here.control.programs.execute(ada(), backend, ["true"], request_key="k")
+        assert (await client.receive())["req"] == "execute"
+        answering = asyncio.create_task(executing(client))
+        one = await here.control.programs.execute(ada(), backend, ["true"], request_key="l")
+        assert await here.control.programs.execute(ada(), backend, ["true"], request_key="l") == one
+        with pytest.raises(AlreadyExistsError):
+            await here.control.programs.execute(ada(), backend, ["false"], request_key="l")
         answering.cancel()
-        assert await answering == 2
-        assert [run.id for run in await here.control.store.runs.page(backend, None, 10)] == [kept.id]
+        assert await answering == 1
+
+
+async def test_a_start_that_is_repeated_as_the_backend_leaves_is_not_called_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked for before, and may run."""
+    async with door(tmp_path, ask_timeout=0.5) as here, here.client(extend=True) as client:
+        await client.enroll(extensions={"process": 1})
+        backend = next(iter(here.control.fleet)).backend_id
+        with pytest.raises(RequestTimeoutError):
+            await here.control.programs.execute(ada(), backend, ["true"], request_key="k")
+
+        async def gone(*_asked: object) -> None:
+            raise BackendOfflineError
+
+        monkeypatch.setattr(here.control.fleet, "ask", gone)
+        with pytest.raises(ConnectionLostError):
+            await here.control.programs.execute(ada(), backend, ["true"], request_key="k")
+        (run,) = await here.control.store.runs.page(backend, None, 10)
+        assert run.state == "starting"
+
+
+async def test_a_seed_backend_takes_no_options(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        await client.enroll()
+        backend = next(iter(here.control.fleet)).backend_id
+        for options in (RunOptions(cwd="x"), RunOptions(limits=RunLimits(time=1)), RunOptions(stdin="pipe")):
+            with pytest.raises(RefusedError) as refused:
+                await here.control.programs.execute(ada(), backend, ["true"], options)
+            assert refused.value.reason == "request_unknown"

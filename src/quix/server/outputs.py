@@ -1,0 +1,110 @@
+"""What runs write and read, between operators and backends. Nothing of it is kept here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from quix.link.outcomes import BackendOfflineError, ConnectionLostError, RequestTimeoutError, TooBusyError
+from quix.server.fleet import Fleet
+from quix.server.programs import Programs
+from quix.wire.messages import ReadOutput, ResizeTerminal, RunOutput, WriteInput
+from quix.wire.runs import Terminal
+
+LONGEST_WAIT: Final = 20.0
+"""Seconds that one read may wait for output."""
+
+_WAITING: Final = 32
+"""Reads that may wait at one backend at a time; half of what it need accept, so that there is room for others."""
+
+_CROWDED_PAUSE: Final = 1.0
+
+
+class Outputs:
+    """Reads and writes by offset, so that whatever is lost on the way can be asked for again."""
+
+    def __init__(self, fleet: Fleet, programs: Programs, ask_timeout: float) -> None:
+        self._fleet = fleet
+        self._programs = programs
+        self._ask_timeout = ask_timeout
+        self._waiting: dict[str, int] = {}
+
+    async def read(self, backend_id: str, request: ReadOutput) -> RunOutput:
+        """Return what a run wrote from these offsets on.
+
+        Raises:
+            AskError: the backend could not be asked, or knows no such run (`run_unknown`).
+        """
+        self._programs.require_runs(backend_id)
+        if request.wait <= 0:
+            return await self._fleet.ask(backend_id, request)
+        async with self._place(backend_id) as has_place:
+            if not has_place:
+                await asyncio.sleep(min(request.wait, _CROWDED_PAUSE))
+                request = msgspec.structs.replace(request, wait=0)
+            return await self._fleet.ask(backend_id, request, request.wait + self._ask_timeout)
+
+    async def follow(
+        self, backend_id: str, asked: ReadOutput, first: RunOutput
+    ) -> AsyncIterator[tuple[ReadOutput, RunOutput]]:
+        """Yield what a run writes until it has ended and all was read, each time with the offsets before it.
+
+        A backend that is away is waited for; meanwhile the last answer is yielded again, without chunks.
+
+        Args:
+            asked: what `first` is the answer to.
+
+        Raises:
+            AskError: the backend refuses, as where nothing is kept of the run any more.
+        """
+        output = first
+        while True:
+            yield asked, output
+            if output.state.state == "ended" and not output.chunks:
+                return
+            asked = _past(asked, output)
+            output = await self._next(backend_id, msgspec.structs.replace(asked, wait=LONGEST_WAIT), output)
+
+    async def _next(self, backend_id: str, asked: ReadOutput, before: RunOutput) -> RunOutput:
+        try:
+            return await self.read(backend_id, asked)
+        except (BackendOfflineError, ConnectionLostError, RequestTimeoutError, TooBusyError):
+            await asyncio.sleep(_CROWDED_PAUSE)
+            await self._fleet.returned(backend_id, LONGEST_WAIT)
+            return RunOutput(state=before.state, chunks=[])
+
+    @asynccontextmanager
+    async def _place(self, backend_id: str) -> AsyncIterator[bool]:
+        taken = self._waiting.get(backend_id, 0)
+        if taken >= _WAITING:
+            yield False
+            return
+        self._waiting[backend_id] = taken + 1
+        try:
+            yield True
+        finally:
+            self._waiting[backend_id] -= 1
+            if not self._waiting[backend_id]:
+                del self._waiting[backend_id]
+
+    async def write(self, backend_id: str, request: WriteInput) -> int:
+        """Give a run input; return how many bytes it has taken so far."""
+        self._programs.require_runs(backend_id)
+        return (await self._fleet.ask(backend_id, request)).received
+
+    async def resize(self, backend_id: str, run_id: str, size: Terminal) -> None:
+        """Tell a run's terminal its size."""
+        self._programs.require_runs(backend_id)
+        await self._fleet.ask(backend_id, ResizeTerminal(run=run_id, size=size))
+
+
+def _past(asked: ReadOutput, output: RunOutput) -> ReadOutput:
+    """Return what to ask for after an answer."""
+    offsets = {"stdout": asked.stdout, "stderr": asked.stderr}
+    for chunk in output.chunks:
+        offsets[chunk.stream] = chunk.offset + len(chunk.data)
+    return msgspec.structs.replace(asked, **offsets)
