@@ -22,7 +22,7 @@ from quix.exits import Exit, QuixError
 from quix.hosts import is_loopback
 from quix.link import tls
 from quix.link.listener import split_address
-from quix.server.app import tls_files
+from quix.server.certificate import tls_files
 from quix.server.control import Control
 from quix.server.settings import ServerSettings
 
@@ -58,7 +58,9 @@ async def opened(control: Control) -> AsyncIterator[None]:
         yield
     finally:
         opening.cancel()
-        server.should_exit = True
+        # Streams of events have no end of their own, and would keep the door for as long as it waits for requests.
+        control.events.dismiss()
+        server.leave()
         await serving
         await server.settled()
 
@@ -69,6 +71,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.open = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Let nobody in any more, and end."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Wait to be told to leave; uvicorn's looks for that ten times a second. Once a second the date is new."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._leaving.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

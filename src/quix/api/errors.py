@@ -82,7 +82,7 @@ def _on_quix_error(request: AnyRequest, error: QuixError) -> Response[Error]:
 
 def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Error]:
     if isinstance(error, ValidationException):
-        return answer(Problem.REQUEST_INVALID, _fields(error))
+        return answer(Problem.REQUEST_INVALID, _fields(request, error))
     if error.status_code == 413:
         # No "Connection: close": closing a socket that has unread bytes resets it, and the answer with it.
         return answer(Problem.BODY_TOO_LARGE, Problem.BODY_TOO_LARGE.sentence)
@@ -96,18 +96,25 @@ def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Er
     return _on_fault(request, error)
 
 
-def _fields(error: ValidationException) -> str:
+def _fields(request: AnyRequest, error: ValidationException) -> str:
     """Name each field that would not do, and say what is wrong with it."""
     found = error.extra if isinstance(error.extra, list) else []
-    return "; ".join(_field(item) for item in found) or f"body: {error.detail}"
+    return "; ".join(_field(request, item) for item in found) or f"body: {error.detail}"
 
 
-def _field(item: Any) -> str:
+def _field(request: AnyRequest, item: Any) -> str:
     key, message = item.get("key", "data"), item["message"]
     if key != "data":
-        return f"{key}: {message}"
+        return f"{_sent_name(request, key)}: {message}"
     # Litestar calls the body `data`, and says no more than that where there is none.
     return "body: a JSON object is needed" if message == "'data'" else f"body: {message}"
+
+
+def _sent_name(request: AnyRequest, key: str) -> str:
+    """Return what whoever asked calls a parameter that is called `key` in our code."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    name = None if parameter is None else getattr(parameter.kwarg_definition, "name", None)
+    return name or key
 
 
 def _on_recursion(_request: AnyRequest, _error: RecursionError) -> Response[Error]:

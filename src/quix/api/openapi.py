@@ -6,16 +6,21 @@ import functools
 import json
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Response, get
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Server, Tag
+from litestar.routes import HTTPRoute
 
 from quix import __version__
 from quix.api.guards import SCHEME
 from quix.api.routes import TAGS, routers
+from quix.api.shapes import shapes
 from quix.server.control import Control
 
 _DESCRIPTION = """\
@@ -41,29 +46,57 @@ def document() -> bytes:
             tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
         ),
     )
-    text = json.dumps(_tidied(app.openapi_schema.to_schema()), indent=2, ensure_ascii=False)
+    text = json.dumps(app.openapi_schema.to_schema(), default=msgspec.to_builtins)
     # Page_quix.store.runs.Run_ is named after where its class happens to live.
-    return re.sub(r"\bPage_[\w.]*\.(\w+)_(?=\")", r"\1Page", text).encode() + b"\n"
+    whole = json.loads(re.sub(r"\bPage_[\w.]*\.(\w+)_(?=\")", r"\1Page", text))
+    schemas = whole["components"]["schemas"]
+    schemas |= {name: shape for name, shape in shapes(_handlers(app)).items() if name in schemas}
+    for item in whole["paths"].values():
+        for operation in item.values():
+            # RFC 9110 section 15.3.5: a 204 never has content, whatever Litestar says of it.
+            operation["responses"].get("204", {}).pop("content", None)
+            for parameter in operation.get("parameters", []):
+                _take_null_away(parameter["schema"])
+    return json.dumps(_tidied(whole), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _handlers(app: Litestar) -> Iterator[HTTPRouteHandler]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            yield from route.route_handlers
+
+
+def _take_null_away(schema: dict[str, Any]) -> None:
+    """Say of a parameter what can be sent: one that is left out is None in the code, and in no request."""
+    if "oneOf" in schema:
+        schema["oneOf"] = [each for each in schema["oneOf"] if each != {"type": "null"}]
+    if isinstance(schema.get("type"), list):
+        (schema["type"],) = [each for each in schema["type"] if each != "null"]
+    if "enum" in schema:
+        schema["enum"] = [each for each in schema["enum"] if each is not None]
 
 
 def _tidied(value: Any) -> Any:
     """Return a part of the document with the alternatives that are none taken out.
 
-    An integer is a number too, so it would fit both sides of a `oneOf`, which wants exactly one to fit.
+    An integer is a number too, so it would fit both sides of a `oneOf`, which wants exactly one to fit; to `anyOf` it
+    adds nothing.
     """
     if isinstance(value, list):
         return [_tidied(each) for each in value]
     if not isinstance(value, dict):
         return value
     value = {key: _tidied(each) for key, each in value.items()}
-    choices = value.get("oneOf")
-    if isinstance(choices, list):
+    for word in ("oneOf", "anyOf"):
+        choices = value.get(word)
+        if not isinstance(choices, list):
+            continue
         if {"type": "number"} in choices:
             choices = [each for each in choices if each != {"type": "integer"}]
         if len(choices) == 1:
-            del value["oneOf"]
+            del value[word]
             return {**choices[0], **value}
-        value["oneOf"] = choices
+        value[word] = choices
     return value
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from quix.link import outcomes
+from quix.store.errors import AlreadyExistsError, LastAdminError
 from quix.wire.reasons import Reason
 
 
@@ -37,12 +38,18 @@ class Problem(StrEnum):
     RUN_UNKNOWN = "run_unknown", 404, "The backend has no run of that id."
     LEASE_UNKNOWN = "lease_unknown", 404, "The backend has no VPN lease."
     USER_UNKNOWN = "user_unknown", 404, "There is no user of that name."
+    TOKEN_UNKNOWN = "token_unknown", 404, "There is no personal token of that id, or none of yours."
+    SESSION_UNKNOWN = "session_unknown", 404, "There is no login of that id, or none of yours."
+    CHANNEL_UNKNOWN = "channel_unknown", 404, "There is no channel of that id or name."
+    RULE_UNKNOWN = "rule_unknown", 404, "There is no rule of that id or name, or none for backends of yours."
+    SILENCE_UNKNOWN = "silence_unknown", 404, "There is no silence of that id that holds."
+    ENROLMENT_UNKNOWN = "enrolment_unknown", 404, "There is no enrolment key of that id."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "This path does not know the method."
 
     BACKEND_OFFLINE = outcomes.BackendOfflineError.reason, 409, outcomes.BackendOfflineError.sentence
     BACKEND_AMBIGUOUS = "backend_ambiguous", 409, "Several backends have that name; the detail lists their ids."
-    ALREADY_EXISTS = "already_exists", 409, "There is one of that name already."
-    LAST_ADMIN = "last_admin", 409, "The change would leave no admin."
+    ALREADY_EXISTS = AlreadyExistsError.reason, 409, "There is one of that name already."
+    LAST_ADMIN = LastAdminError.reason, 409, "The change would leave no admin."
 
     BODY_TOO_LARGE = "body_too_large", 413, "The body is larger than 1 MiB."
     REFUSED = "refused", 422, "The backend or the VPN refused; the reason is its own (docs/protocol.md, Failures)."
@@ -52,6 +59,7 @@ class Problem(StrEnum):
 
     INTERNAL_ERROR = Reason.INTERNAL_ERROR.value, 500, "The request failed for a fault of the server; see its log."
     CONNECTION_LOST = outcomes.ConnectionLostError.reason, 502, outcomes.ConnectionLostError.sentence
+    DELIVERY_FAILED = "delivery_failed", 422, "The message was not taken; the detail says what the receiver said."
     ANSWER_INVALID = outcomes.AnswerInvalidError.reason, 502, outcomes.AnswerInvalidError.sentence
     UNAVAILABLE = Reason.UNAVAILABLE.value, 503, Reason.UNAVAILABLE.sentence
     TIMEOUT = outcomes.RequestTimeoutError.reason, 504, outcomes.RequestTimeoutError.sentence
@@ -88,6 +96,7 @@ class ProblemError(Exception):
     def __init__(self, problem: Problem, detail: str = "") -> None:
         super().__init__(detail or problem.sentence)
         self.problem = problem
+        self.reason = problem.value
         self.detail = detail or problem.sentence
 
 

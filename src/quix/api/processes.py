@@ -1,24 +1,34 @@
-"""Programs on backends: those that run now, and every run that was started."""
+"""Programs on backends: those that run now, and starting more."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from litestar import get, post
-from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from msgspec import Meta, Struct
 
 from quix.api.access import AsUser, Named, Parts
 from quix.api.errors import raises
-from quix.api.pages import DEFAULT_LIMIT, After, Limit, Page, turn
-from quix.api.problems import ASKING, NAMING, OPERATING, Problem, ProblemError
+from quix.api.pages import Page
+from quix.api.problems import ASKING, NAMING, OPERATING, Problem
 from quix.server.accounts import can_operate, can_read
-from quix.store.runs import Run
+from quix.store.actions import Action
 from quix.wire.messages import NonEmpty, Process
+from quix.wire.runs import RunOptions
 
 TAG = "programs"
 
 _HIGHEST_PID = 2**31 - 1
+
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        pattern=r"^[A-Za-z0-9_-]{1,64}(?!\n)$",
+        description="A name that this user gives to this request and to no other.",
+    ),
+]
 
 Verb = Annotated[
     int,
@@ -29,10 +39,14 @@ Verb = Annotated[
 Pid = Annotated[int, PathParameter(ge=1, le=_HIGHEST_PID, description="The program's process ID on the backend.")]
 
 
-class Command(Struct, forbid_unknown_fields=True):
-    """`cmd` is an argument vector, the program first; no shell reads it."""
+class Command(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cmd` is an argument vector, the program first; no shell reads it. All else is for agents that keep runs."""
 
     cmd: Annotated[list[str], Meta(min_length=1)]
+
+    @property
+    def options(self) -> RunOptions:
+        return RunOptions(**{name: getattr(self, name) for name in RunOptions.__struct_fields__})
 
 
 class Started(Struct):
@@ -43,7 +57,8 @@ class Started(Struct):
 
 
 class Signal(Struct, forbid_unknown_fields=True):
-    """`mode` is SIGTERM, SIGKILL or SIGHUP."""
+    """`mode` is SIGTERM, SIGKILL or SIGHUP; agents that keep runs know SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGSTOP,
+    SIGCONT and SIGTSTP too."""
 
     mode: NonEmpty
 
@@ -71,12 +86,19 @@ async def list_processes(control: Parts, backend: Named, verb: Verb = 1) -> Page
     summary="Start a program",
     tags=[TAG],
     may=can_operate,
-    responses=raises(Problem.REQUEST_INVALID, Problem.BODY_TOO_LARGE, *OPERATING, *ASKING),
+    audits=Action.EXECUTE,
+    responses=raises(Problem.REQUEST_INVALID, Problem.BODY_TOO_LARGE, *OPERATING, Problem.ALREADY_EXISTS, *ASKING),
 )
-async def execute(control: Parts, request: AsUser, backend: Named, data: JSONBody[Command]) -> Started:
-    """Start a program on the backend. After `timeout` or `connection_lost` it may or may not run: it is not
-    started a second time."""
-    run = await control.programs.execute(request.user.name, backend.id, data.cmd)
+async def execute(
+    control: Parts, request: AsUser, backend: Named, data: JSONBody[Command], key: IdempotencyKey = None
+) -> Started:
+    """Start a program on the backend.
+
+    After `timeout` or `connection_lost` it may or may not run, and its run will tell. With an `Idempotency-Key` the
+    same request may be sent again after any failure: it starts one program, and gives the same answer.
+    """
+    with control.audit.act(request.user, Action.EXECUTE, backend.id, program=data.cmd[0]) as act:
+        run = await control.programs.execute(act, backend.id, data.cmd, data.options, key)
     return Started(run.proc_id, run.id)
 
 
@@ -87,44 +109,13 @@ async def execute(control: Parts, request: AsUser, backend: Named, data: JSONBod
     tags=[TAG],
     status_code=200,
     may=can_operate,
+    audits=Action.SIGNAL,
     responses=raises(Problem.REQUEST_INVALID, Problem.BODY_TOO_LARGE, *OPERATING, *ASKING),
 )
 async def signal_process(
     control: Parts, request: AsUser, backend: Named, pid: Pid, data: JSONBody[Signal]
 ) -> Signalled:
     """Signal a program that Quix started: SIGTERM and SIGKILL reach its whole tree, SIGHUP the program itself."""
-    await control.programs.signal(request.user.name, backend.id, pid, data.mode)
+    with control.audit.act(request.user, Action.SIGNAL, backend.id, str(pid), mode=data.mode):
+        await control.programs.signal(request.user.name, backend.id, pid, data.mode)
     return Signalled()
-
-
-@get(
-    "/runs",
-    operation_id="listRuns",
-    summary="List runs",
-    tags=[TAG],
-    may=can_read,
-    responses=raises(Problem.REQUEST_INVALID, *NAMING),
-)
-async def list_runs(control: Parts, backend: Named, after: After = None, limit: Limit = DEFAULT_LIMIT) -> Page[Run]:
-    """Return the programs that were started on the backend, oldest first, whether they still run or not."""
-
-    async def fetch(cursor: str | None, count: int) -> list[Run]:
-        return await control.store.runs.page(backend.id, cursor, count)
-
-    return await turn(fetch, lambda run: run.id, after, limit)
-
-
-@get(
-    "/runs/{run_id:str}",
-    operation_id="getRun",
-    summary="Look at a run",
-    tags=[TAG],
-    may=can_read,
-    responses=raises(Problem.REQUEST_INVALID, *NAMING, Problem.RUN_UNKNOWN),
-)
-async def get_run(control: Parts, backend: Named, run_id: FromPath[str]) -> Run:
-    """Return one run."""
-    run = await control.store.runs.get(run_id)
-    if run is None or run.backend_id != backend.id:
-        raise ProblemError(Problem.RUN_UNKNOWN)
-    return run

@@ -63,6 +63,24 @@ async def test_every_field_that_will_not_do_is_named(there: Place) -> None:
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["/backends?state=null", "/backends?label=null", "/audit?since=null", "/audit?action=NULL&user=x"],
+)
+async def test_null_in_a_query_is_no_value_that_is_left_out(there: Place, query: str) -> None:
+    admin = await there.login(Role.ADMIN)
+    answer = await admin.get(query)
+    assert problem(answer) == (400, "request_invalid")
+    assert answer.json()["detail"].endswith(": it must not be null; leave it out")
+
+
+async def test_null_may_be_a_text(there: Place) -> None:
+    async with there.agent(lambda _req, _msg: None, "null"):
+        admin = await there.login(Role.ADMIN)
+        assert [each["name"] for each in (await admin.get("/backends?search=null")).json()["items"]] == ["null"]
+        assert (await admin.get("/audit?user=null")).json()["items"] == []
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_a_mebibyte(there: Place, *, chunked: bool) -> None:
     body = json.dumps({"username": "root", "password": "x" * 2**20}).encode()
@@ -98,7 +116,7 @@ async def test_a_fault_of_the_server_is_in_its_log_alone(there: Place, monkeypat
     async def broken(*_arguments: object) -> None:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr(there.control.store.backends, "page", broken)
+    monkeypatch.setattr(there.control.store.search, "page", broken)
     with capture_logs() as logs:
         answer = await viewer.get("/backends")
     assert problem(answer) == (500, "internal_error")
@@ -159,3 +177,28 @@ async def test_no_answer_is_kept_or_guessed_at(there: Place) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"enabled": 0}, "enabled: "),
+        ({"enabled": "no"}, "enabled: "),
+        ({"threshold": "5"}, "threshold: "),
+        ({"for": "60"}, "for: "),
+        ({"labels": {"site": 5}}, "labels"),
+    ],
+)
+async def test_nothing_is_bent_into_what_was_asked_for(there: Place, change: dict[str, Any], said: str) -> None:
+    admin = await there.login(Role.ADMIN)
+    body = {"name": "busy", "metric": "cpu", "threshold": 90, **change}
+    answer = await admin.post("/alerts/rules", json=body)
+    assert problem(answer) == (400, "request_invalid")
+    assert answer.json()["detail"].startswith(said)
+
+
+async def test_a_whole_number_may_have_a_point(there: Place) -> None:
+    """To JSON Schema 5.0 is an integer."""
+    admin = await there.login(Role.ADMIN)
+    answer = await admin.post("/tokens", json={"name": "ci", "role": "viewer", "validity": 3600.0})
+    assert answer.status_code == 201

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from harness.api import Place
-from quix import __version__
 
 
 async def test_the_server_says_that_it_is_up(there: Place) -> None:
@@ -17,9 +16,3 @@ async def test_prometheus_can_read_what_is_counted(there: Place) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "quix_backends_connected 1.0" in answer.text.splitlines()
-
-
-async def test_the_root_says_where_to_go_on(there: Place) -> None:
-    answer = await there.web.get("/")
-    assert answer.json() == {"name": "quix", "version": __version__, "openapi": "/api/v1/openapi.json"}
-    assert (await there.web.get(answer.json()["openapi"])).json()["openapi"].startswith("3.1")

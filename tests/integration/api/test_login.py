@@ -17,7 +17,7 @@ async def test_a_password_gives_a_token(there: Place, role: Role) -> None:
     token = body.pop("token")
     assert body == {"validity": 12 * 3600, "username": LOGINS[role], "role": role.value}
     me = await (await there.bearer(token)).get("/me")
-    assert me.json() == {"username": LOGINS[role], "role": role.value}
+    assert me.json() == {"username": LOGINS[role], "role": role.value, "labels": [], "backends": None}
 
 
 @pytest.mark.parametrize("name", ["root", "nobody", "", "../root", "x" * 5000, "\x00"])

@@ -50,7 +50,8 @@ async def test_the_server_hands_out_the_description(there: Place) -> None:
 async def test_every_route_is_described(there: Place) -> None:
     routes = [route for route in create(there.control).routes if isinstance(route, HTTPRoute)]
     served = {(method, route.path_format) for route in routes for method in route.methods if method != "OPTIONS"}
-    undescribed = {("GET", "/"), ("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/api/v1/openapi.json")}
+    undescribed = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/api/v1/openapi.json")}
+    undescribed |= {("GET", route.path_format) for route in routes if not route.path.startswith("/api/")}
     assert {(method, path) for method, path, _ in operations()} == served - undescribed
 
 
@@ -63,6 +64,33 @@ def test_every_operation_has_a_name_of_its_own_and_a_description() -> None:
         assert operation["summary"]
         assert operation["description"]
         assert set(operation["tags"]) <= tags
+
+
+def test_every_parameter_is_described_and_can_be_sent() -> None:
+    for _, path, operation in operations():
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"], (path, parameter["name"])
+            # What is left out is not null: no query and no header has a null.
+            assert "null" not in json.dumps(parameter["schema"]), (path, parameter["name"])
+
+
+def test_bodies_are_described_as_they_are_checked() -> None:
+    schemas = json.loads(document())["components"]["schemas"]
+    for _, _, operation in operations():
+        if "requestBody" in operation:
+            name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert schemas[name]["additionalProperties"] is False, name
+    assert schemas["RunLimits"]["properties"]["cpu"]["exclusiveMinimum"] == 0
+    assert schemas["Command"]["properties"]["env"]["propertyNames"]["pattern"]
+    assert schemas["NewUser"]["properties"]["password"] == {"type": "string", "minLength": 8, "maxLength": 1024}
+    assert (schemas["UserChange"]["minProperties"], schemas["UserChange"]["maxProperties"]) == (1, 1)
+    point = schemas["TelemetryHistory"]["properties"]["series"]["additionalProperties"]["items"]
+    assert point == {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "number"}}
+
+
+def test_an_answer_without_content_has_none() -> None:
+    for _, path, operation in operations():
+        assert not operation["responses"].get("204", {}).get("content"), path
 
 
 def test_every_error_has_the_one_shape_and_names_its_reasons() -> None:
@@ -82,7 +110,7 @@ def test_every_error_has_the_one_shape_and_names_its_reasons() -> None:
 
 def test_every_operation_but_the_login_wants_a_bearer() -> None:
     for _, path, operation in operations():
-        assert operation.get("security", []) == ([] if path == "/api/v1/login" else [{"bearer": []}])
+        assert operation.get("security", []) == ([] if path.startswith("/api/v1/login") else [{"bearer": []}])
         assert "401" in operation["responses"]
     scheme = json.loads(document())["components"]["securitySchemes"]["bearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from harness.api import Place
+from harness.store import add_run
 from quix.store.users import Role
 
 
@@ -29,7 +30,7 @@ async def test_every_item_is_on_one_page(there: Place, limit: int, sizes: list[i
     admin = await there.login(Role.ADMIN)
     store = there.control.store
     ids = [(await store.backends.create("gate", "192.0.2.1")).id for _ in range(6)]
-    runs = [(await store.runs.add(ids[0], ["true"], n, "op")).id for n in range(6)]
+    runs = [(await add_run(store, ids[0])).id for _ in range(6)]
     for backend_id in ids:
         await admin.post(f"/backends/{backend_id}/vpn", json={"conf_type": "wireguard"})
     await there.control.accounts.add_user("ada", Role.VIEWER, "a good long password")
@@ -49,8 +50,8 @@ async def test_every_item_is_on_one_page(there: Place, limit: int, sizes: list[i
 async def test_a_page_has_a_hundred_items_unless_told_otherwise(there: Place) -> None:
     viewer = await there.login(Role.VIEWER)
     backend = await there.control.store.backends.create("gate", "192.0.2.1")
-    for n in range(101):
-        await there.control.store.runs.add(backend.id, ["true"], n, "op")
+    for _ in range(101):
+        await add_run(there.control.store, backend.id)
     page = (await viewer.get(f"/backends/{backend.id}/runs")).json()
     assert len(page["items"]) == 100
     assert page["next"] == page["items"][-1]["id"]

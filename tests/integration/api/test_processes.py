@@ -54,6 +54,8 @@ async def test_a_program_that_was_started_is_a_run(there: Place) -> None:
         assert time.time() - run.pop("started_at") < 60
         assert run == {
             "id": started["run_id"], "backend_id": agent.id, "cmd": cmd, "proc_id": 12345, "started_by": "op",
+            "options": {}, "state": "untracked", "ended_at": None, "outcome": None, "exit_code": None,
+            "exit_signal": None, "restarts": 0, "stdout": 0, "stderr": 0, "detail": "",
         }  # fmt: skip
 
 
@@ -87,7 +89,8 @@ async def test_a_backends_refusal_is_422_whatever_its_reason(there: Place, reaso
         answer = await operator.post(f"/backends/{agent.id}/processes", json={"cmd": ["true"]})
         assert problem(answer) == (422, reason)
         assert "www-authenticate" not in answer.headers
-        assert (await operator.get(f"/backends/{agent.id}/runs")).json()["items"] == []
+        (run,) = (await operator.get(f"/backends/{agent.id}/runs")).json()["items"]
+        assert (run["state"], run["outcome"], run["proc_id"]) == ("refused", reason, 0)
 
 
 async def test_an_answer_that_is_none_is_the_backends_fault(there: Place) -> None:

@@ -19,7 +19,7 @@ async def test_a_new_user_can_log_in(there: Place) -> None:
     assert made.status_code == 201
     body = made.json()
     assert isinstance(body.pop("created_at"), float)
-    assert body == {"name": "ada", "role": "viewer"}
+    assert body == {"name": "ada", "role": "viewer", "labels": {}}
     login = await there.web.post(f"{API}/login", json={"username": "ada", "password": NEW["password"]})
     assert login.json()["role"] == "viewer"
 
@@ -29,7 +29,7 @@ async def test_users_are_listed_by_name_without_their_secrets(there: Place) -> N
     users = (await admin.get("/users")).json()
     assert users["next"] is None
     assert [user["name"] for user in users["items"]] == ["gate", "op", "root", "watch"]
-    assert all(set(user) == {"name", "role", "created_at"} for user in users["items"])
+    assert all(set(user) == {"name", "role", "created_at", "labels"} for user in users["items"])
 
 
 @pytest.mark.parametrize(
