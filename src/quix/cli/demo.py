@@ -109,6 +109,7 @@ def _greet(settings: ServerSettings, password: str) -> None:
         f"""
 Quix is running: a control server and one agent, "demo".
 
+  console   http://{settings.http}/
   REST      http://{settings.http}/api/v1/openapi.json
   agents    ws://{settings.listen}/wsi
   login     admin
@@ -118,6 +119,7 @@ In another terminal:
 
   {command} login http://{settings.http} --username admin
   {command} ls
+  {command} run demo -- uname -a
   {command} run -d demo -- sleep 60
   {command} ps demo
   {command} telemetry demo

@@ -20,21 +20,26 @@ def read_password(from_stdin: bool, *, confirm: bool = False) -> str:
     Raises:
         QuixError: there is none.
     """
+    password = ask_password(from_stdin, "Password: ")
+    if confirm and not from_stdin and sys.stdin.isatty() and getpass.getpass("The same again: ") != password:
+        raise QuixError("password: the two are not the same", Exit.DATA)
+    return password
+
+
+def ask_password(from_stdin: bool, prompt: str) -> str:
+    """Return a password: the next line of standard input, or what a person types at a prompt.
+
+    Raises:
+        QuixError: there is none.
+    """
     if not from_stdin and sys.stdin.isatty():
-        return _ask(confirm)
+        return getpass.getpass(prompt)
     try:
         password = sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise QuixError("password: it is not UTF-8", Exit.DATA) from error
     if not password:
         raise QuixError("password: there is none on stdin", Exit.DATA)
-    return password
-
-
-def _ask(confirm: bool) -> str:
-    password = getpass.getpass("Password: ")
-    if confirm and getpass.getpass("The same again: ") != password:
-        raise QuixError("password: the two are not the same", Exit.DATA)
     return password
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _BROKEN_PIPE: Final = 128 + 13
 """The status of a program that SIGPIPE ended, which is what happens to most in its place."""
 
-_GOOD: Final = frozenset({"online", "in force"})
+_GOOD: Final = frozenset({"online", "in force", "running", "exit 0", "success"})
 
 
 def emit(data: Any, as_json: bool, text: str | render.Table) -> None:
@@ -35,6 +35,14 @@ def emit(data: Any, as_json: bool, text: str | render.Table) -> None:
         _write(render.plain(text))
     else:
         say(text.empty)
+
+
+def write_lines(lines: Iterable[bytes]) -> None:
+    """Write lines as they come."""
+    with _stdout():
+        for line in lines:
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
 
 
 def done(as_json: bool) -> None:

@@ -1,41 +1,151 @@
-"""`quix run`, `quix ps`, `quix kill`, `quix runs`."""
+"""`quix run`, `quix ps`, `quix kill`."""
 
 from __future__ import annotations
 
-import time
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from quix.cli import render, session
+from quix.cli import complete, render, session
 from quix.cli.backends import BackendName
+from quix.cli.options import (
+    PARALLEL,
+    CpuTime,
+    Directory,
+    FileSize,
+    Grouped,
+    Keep,
+    MaxFailures,
+    Memory,
+    OpenFiles,
+    OutputSize,
+    Parallel,
+    Processes,
+    Restart,
+    TimeLimit,
+    Title,
+    Variables,
+    run_options,
+)
 from quix.cli.output import Json, done, emit, say
-from quix.exits import QuixError
+from quix.cli.targets import Everything, Labels, Named, Online, Search, Selection
+from quix.exits import Exit, QuixError
+
+if TYPE_CHECKING:
+    from quix.client import Client
+    from quix.wire.runs import RunOptions
 
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 _FAILED: Final = 125
+_INTERRUPTED: Final = 130
+
+_LONGEST_PID: Final = 10
 
 
 def run(
-    backend: BackendName,
-    cmd: Annotated[list[str], typer.Argument(metavar="CMD...", help="The program and its arguments; no shell.")],
-    detach: Annotated[bool, typer.Option("-d", "--detach", help="Do not wait for output or for the end.")] = False,
+    backend: Annotated[
+        str,
+        typer.Argument(
+            metavar="BACKEND",
+            help="Its id, or its name where that is unique; not with -l and such.",
+            autocompletion=complete.backends,
+        ),
+    ],
+    cmd: Annotated[
+        list[str] | None, typer.Argument(metavar="CMD...", help="The program and its arguments; no shell.")
+    ] = None,
+    label: Labels = None,
+    search: Search = "",
+    named: Named = None,
+    everything: Everything = False,
+    online: Online = False,
+    parallel: Parallel = None,
+    max_failures: MaxFailures = None,
+    group: Grouped = False,
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run's id and leave it running.")] = False,
+    interactive: Annotated[bool, typer.Option("-i", "--interactive", help="Pass standard input on.")] = False,
+    tty: Annotated[bool, typer.Option("-t", "--tty", help="Run it on a terminal of its own; implies -i.")] = False,
+    timeout: TimeLimit = None,
+    memory: Memory = None,
+    processes: Processes = None,
+    cpu: CpuTime = None,
+    open_files: OpenFiles = None,
+    file_size: FileSize = None,
+    output: OutputSize = None,
+    env: Variables = None,
+    cwd: Directory = None,
+    title: Title = "",
+    restart: Restart = "never",
+    keep: Keep = None,
     json: Json = False,
 ) -> None:
-    """Start a program on a backend: `quix run BACKEND -- CMD...`.
+    """Run a program on a backend: `quix run BACKEND -- CMD...`; or on many: `quix run -l NAME=VALUE -- CMD...`.
 
-    Exits with 127 where there is no such program, 126 where it may not be executed, 125 where Quix failed.
+    Shows what it writes, passes Ctrl-C on (three in a row leave it running; with -t it is Ctrl-P Ctrl-Q), and exits as
+    it does: with its status, 128+N for signal N, 124 where --timeout ended it, 127 where there is no such program, 126
+    where it may not be executed, 125 where Quix failed.
+
+    On many backends each line has the name of its backend before it, --json prints a line for each backend as it ends,
+    and a summary follows on standard error. Ctrl-C begins no more and is passed on; the second leaves what runs. The
+    exit status is 0 where it ended with 0 on all of them, 3 where not, 68 where no backend matches, 128+N after a
+    signal.
     """
+    chosen = Selection(labels=label or [], search=search, named=named or [], everything=everything, online=online)
+    if chosen:
+        options = run_options(locals(), attached=not (detach or json), interactive=interactive, tty=tty)
+        raise typer.Exit(_run_on_many(chosen, [backend, *(cmd or [])], options, locals()))
+    _check_one(locals())
+    assert cmd is not None
+    options = run_options(locals(), attached=not (detach or json), interactive=interactive, tty=tty)
     try:
         with session.client() as client:
-            started = client.execute(backend, cmd)
+            started = client.execute(backend, cmd, options)
+            is_tracked = detach or client.run(backend, started.run_id).state != "untracked"
+            if is_tracked and not detach and not json:
+                raise typer.Exit(_attach(client, backend, started.run_id, interactive=interactive or tty, tty=tty))
     except QuixError as error:
         say(f"quix: {error}")
         raise typer.Exit(_status(error)) from error
-    if not detach:
-        say("quix: the program was started; its output is not available from this backend yet")
+    if not is_tracked:
+        say("quix: the program was started; the agent there keeps no output and no exit status")
     emit(started, json, f"pid {started.proc_id}, run {started.run_id}")
+
+
+def _run_on_many(chosen: Selection, cmd: list[str], options: RunOptions, given: Mapping[str, Any]) -> int:
+    from quix.cli import many
+
+    if given["interactive"] or given["tty"]:
+        raise typer.BadParameter("this is for one backend", param_hint="-i, -t")
+    manner = many.Manner(
+        parallel=given["parallel"] or PARALLEL,
+        max_failures=given["max_failures"] or 0,
+        group=given["group"],
+        detach=given["detach"],
+        json=given["json"],
+    )
+    return many.run(chosen, cmd, options, manner)
+
+
+def _check_one(given: Mapping[str, Any]) -> None:
+    for name in ("parallel", "max_failures", "group"):
+        if given[name]:
+            hint = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("that is for many: choose them by -l, --search, -b or --all", param_hint=hint)
+    if not given["cmd"]:
+        raise QuixError("Missing argument 'CMD...'; the program comes after the backend", Exit.USAGE)
+
+
+def _attach(client: Client, backend: str, run_id: str, *, interactive: bool, tty: bool) -> int:
+    from quix.cli.attach import Attachment, LeftError
+
+    try:
+        return Attachment(client, backend, run_id, interactive=interactive, terminal=tty).run()
+    except LeftError:
+        client.read_output(backend, run_id, limit=1, unattended=True)
+        say(f"quix: left running: quix logs -f {backend} {run_id}")
+        return _INTERRUPTED
 
 
 def _status(error: QuixError) -> int:
@@ -61,18 +171,19 @@ def ps(
 
 def kill(
     backend: BackendName,
-    pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="Process ID of a program that Quix started.")],
-    mode: Annotated[str, typer.Option("-s", "--signal", help="SIGTERM, SIGKILL or SIGHUP.")] = "SIGTERM",
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PID|RUN", help="A program's process ID, or the id of its run.", autocompletion=complete.running
+        ),
+    ],
+    mode: Annotated[str, typer.Option("-s", "--signal", help="SIGTERM, SIGKILL, SIGHUP, SIGINT, ...")] = "SIGTERM",
     json: Json = False,
 ) -> None:
-    """Signal a program: SIGTERM and SIGKILL reach its whole tree, SIGHUP the program itself."""
+    """Signal a program: SIGTERM, SIGKILL, SIGINT and SIGQUIT reach its whole tree, and it is not started again."""
     with session.client() as client:
-        client.signal(backend, pid, mode)
+        if target.isascii() and target.isdigit() and len(target) <= _LONGEST_PID:
+            client.signal(backend, int(target), mode)
+        else:
+            client.signal_run(backend, target, mode)
     done(json)
-
-
-def runs(backend: BackendName, json: Json = False) -> None:
-    """List the programs that were started on a backend, whether they still run or not."""
-    with session.client() as client:
-        found = [*client.runs(backend)]
-    emit(found, json, render.runs(found, time.time()))

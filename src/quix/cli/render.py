@@ -6,8 +6,9 @@ Whatever a backend said is made printable first: a name or a title must not be a
 from __future__ import annotations
 
 import shlex
+import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, Struct
@@ -15,8 +16,12 @@ from msgspec import UNSET, Struct
 from quix.exits import printable
 
 if TYPE_CHECKING:
-    from quix.client import Backend, Lease, Run
+    from quix.client import AuditRow, Backend, Enrolment, Event, Lease, Run, Session, Token
     from quix.wire.messages import Process, TeleData, VpnStatus
+
+_NOBODY: Final = (
+    "No backend has enrolled yet. On the machine: quix agent --server URL --username NAME --password-file FILE"
+)
 
 _FOLDED: Final = 24
 """Columns of a terminal that the last column of a table needs at least."""
@@ -55,6 +60,11 @@ def age(seconds: float) -> str:
     return f"{int(seconds // 86400)} d"
 
 
+def duration(seconds: float) -> str:
+    """Return how long something took: `0.3 s`, `45 s`, `12 min`, `3 h`."""
+    return f"{max(seconds, 0):.1f} s" if seconds < 10 else age(seconds)
+
+
 def plain(table: Table) -> str:
     """Return a table as aligned text. The last column is not padded, so that it may be long."""
     if not table.rows:
@@ -64,7 +74,7 @@ def plain(table: Table) -> str:
     widths = _widths(table)
 
     def cell(column: int, text: str) -> str:
-        padding = " " * (widths[column] - _width(text))
+        padding = " " * (widths[column] - width(text))
         if column in table.right:
             return padding + text
         return text if column == last else text + padding
@@ -89,10 +99,10 @@ def fits(table: Table, columns: int) -> bool:
 
 
 def _widths(table: Table) -> list[int]:
-    return [max(map(_width, cells)) for cells in zip(table.head, *table.rows, strict=True)]
+    return [max(map(width, cells)) for cells in zip(table.head, *table.rows, strict=True)]
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Return how many columns of a terminal `text` takes."""
     if text.isascii():
         return len(text)
@@ -101,24 +111,37 @@ def _width(text: str) -> int:
     )
 
 
-def _rows(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+def rows_of(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
     return [tuple(printable(cell) for cell in row) for row in rows]
 
 
-def backends(found: Sequence[Backend], now: float) -> Table:
+def backends(found: Sequence[Backend], now: float, *, is_everything: bool = True) -> Table:
     rows = [
         (
             backend.name,
-            "online" if backend.connected else "offline",
-            age(now - (backend.connected_since or backend.last_seen)),
+            _state(backend),
+            age(now - (backend.connected_since or backend.revoked_at or backend.last_seen)),
             backend.address,
             backend.facts.os if backend.facts else "",
             backend.id,
         )
         for backend in found
     ]
-    empty = "No backend has enrolled yet. On the machine: quix agent --server URL --username NAME --password-file FILE"
-    return Table(("NAME", "STATE", "SINCE", "ADDRESS", "OS", "ID"), _rows(rows), state=1, empty=empty)
+    empty = _NOBODY if is_everything else "There is no such backend."
+    return Table(("NAME", "STATE", "SINCE", "ADDRESS", "OS", "ID"), rows_of(rows), state=1, empty=empty)
+
+
+def _state(backend: Backend) -> str:
+    if backend.revoked_at is not None:
+        return "revoked"
+    return "online" if backend.connected else "offline"
+
+
+def labels(backend: Backend) -> Table:
+    rows = [
+        (name, value, "given" if name in backend.given_labels else "agent") for name, value in backend.labels.items()
+    ]
+    return Table(("LABEL", "VALUE", "FROM"), rows_of(sorted(rows)), empty=f"{printable(backend.name)} has no label.")
 
 
 def processes(found: Sequence[Process]) -> Table:
@@ -134,36 +157,156 @@ def processes(found: Sequence[Process]) -> Table:
         for process in found
     ]
     head = ("PID", "CPU%", "MEMORY", "PORTS", "TITLE", "COMMAND")
-    return Table(head, _rows(rows), frozenset({0, 1, 2}), empty="Nothing runs.")
+    return Table(head, rows_of(rows), frozenset({0, 1, 2}), empty="Nothing runs.")
 
 
 def runs(found: Sequence[Run], now: float) -> Table:
-    rows = [(run.id, str(run.proc_id), age(now - run.started_at), run.started_by, shlex.join(run.cmd)) for run in found]
-    head = ("RUN", "PID", "STARTED", "BY", "COMMAND")
-    return Table(head, _rows(rows), frozenset({1}), empty="Nothing has been started there yet.")
-
-
-def leases(found: Sequence[Lease], now: float) -> Table:
     rows = [
         (
-            lease.backend_id,
+            run.id,
+            str(run.proc_id or ""),
+            age(now - run.started_at),
+            "" if run.ended_at is None else duration(run.ended_at - run.started_at),
+            _ended(run),
+            run.started_by,
+            shlex.join(run.cmd),
+        )
+        for run in found
+    ]
+    head = ("RUN", "PID", "STARTED", "TOOK", "STATE", "BY", "COMMAND")
+    return Table(head, rows_of(rows), frozenset({1, 3}), state=4, empty="Nothing has been started there yet.")
+
+
+def _ended(run: Run) -> str:
+    """Return how a run is in a word or two: `running`, `exit 1`, `SIGKILL`, `timeout`."""
+    if run.state != "ended":
+        return run.outcome or run.state
+    if run.outcome == "exited":
+        return f"exit {run.exit_code}"
+    return (run.exit_signal if run.outcome == "signalled" else run.outcome) or run.state
+
+
+def leases(found: Sequence[Lease], names: Mapping[str, str], now: float) -> Table:
+    """`names`: of the backends, by id."""
+    rows = [
+        (
+            names.get(lease.backend_id, lease.backend_id),
             lease.conf_type,
             lease.address4,
             lease.address6,
             "in force" if lease.revoked_at is None else "revoked",
-            age(now - lease.issued_at),
+            *_traffic(lease, now),
             lease.public_key or "",
         )
         for lease in found
     ]
-    head = ("BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "AGE", "PUBLIC KEY")
-    return Table(head, _rows(rows), state=4, empty="No backend has a VPN lease.")
+    head = ("BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "PUBLIC KEY")
+    return Table(head, rows_of(rows), frozenset({6, 7}), state=4, empty="No backend has a VPN lease.")
 
 
-def users(found: Sequence[tuple[str, str, float]], now: float) -> Table:
-    """`found`: name, role, and when the user was added."""
-    rows = [(name, role, age(now - added)) for name, role, added in found]
-    return Table(("NAME", "ROLE", "AGE"), _rows(rows), empty="There is no user yet: quix user add NAME --role admin")
+def _traffic(lease: Lease, now: float) -> tuple[str, str, str]:
+    """Return when a peer was last heard of, and how much came from it and went to it."""
+    if lease.traffic is None:
+        return "", "", ""
+    last = lease.traffic.last_handshake
+    return "never" if last is None else age(now - last), size(lease.traffic.received), size(lease.traffic.sent)
+
+
+def users(found: Sequence[tuple[str, str, float, Mapping[str, str]]], now: float) -> Table:
+    """`found`: name, role, when the user was added, and the labels that limit what is seen."""
+    rows = [(name, role, age(now - added), _pairs(labels)) for name, role, added, labels in found]
+    return Table(
+        ("NAME", "ROLE", "AGE", "SEES"), rows_of(rows), empty="There is no user yet: quix user add NAME --role admin"
+    )
+
+
+def tokens(found: Sequence[Token], now: float) -> Table:
+    rows = [
+        (
+            token.id,
+            token.user,
+            token.name,
+            token.role,
+            age(now - token.created_at),
+            _left(token.expires_at - now),
+            _used(token.used_at, now),
+            _pairs(token.labels) if token.backends is None else " ".join([_pairs(token.labels), *token.backends]),
+        )
+        for token in found
+    ]
+    head = ("ID", "USER", "NAME", "ROLE", "AGE", "ENDS IN", "USED", "SEES")
+    return Table(head, rows_of(rows), empty="There is no personal token: quix token add NAME")
+
+
+def enrolments(found: Sequence[Enrolment], now: float) -> Table:
+    rows = [
+        (
+            key.id,
+            key.name,
+            key.created_by,
+            age(now - key.created_at),
+            _left(key.expires_at - now),
+            f"{key.used} of {key.uses}",
+            _pairs(key.labels) if key.labels else "",
+        )
+        for key in found
+    ]
+    head = ("ID", "NAME", "BY", "AGE", "ENDS IN", "USED", "GIVES")
+    return Table(head, rows_of(rows), empty="There is no enrolment key: quix enroll-command")
+
+
+def sessions(found: Sequence[Session], now: float) -> Table:
+    rows = [
+        (
+            session.id,
+            session.user,
+            session.address,
+            age(now - session.created_at),
+            _left(session.expires_at - now),
+            "now" if session.is_this else _used(session.used_at, now),
+            session.user_agent,
+        )
+        for session in found
+    ]
+    return Table(("ID", "USER", "FROM", "AGE", "ENDS IN", "USED", "WITH"), rows_of(rows), empty="Nobody is logged in.")
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "all"
+
+
+def _left(seconds: float) -> str:
+    return age(max(seconds, 10))
+
+
+def _used(at: float | None, now: float) -> str:
+    return "never" if at is None else age(now - at)
+
+
+def audit(found: Sequence[AuditRow]) -> Table:
+    """`found`: the newest first; shown is the newest last, as in a log."""
+    rows = [
+        (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at)),
+            row.user,
+            row.address,
+            row.action,
+            row.backend_id,
+            row.target,
+            row.outcome,
+            " ".join(f"{name}={value}" for name, value in row.detail.items()),
+        )
+        for row in reversed(found)
+    ]
+    head = ("AT", "USER", "FROM", "ACTION", "BACKEND", "TARGET", "OUTCOME", "DETAIL")
+    return Table(head, rows_of(rows), state=6, empty="There is nothing of that kind in the audit.")
+
+
+def event(happened: Event) -> str:
+    """Return an event as a line: when, what, about which backend, and what more is known."""
+    at = time.strftime("%H:%M:%S", time.localtime(happened.at))
+    facts = (f"{name}={value}" for name, value in happened.data.items() if value is not None)
+    return printable("  ".join(part for part in (at, happened.kind, happened.backend_id, " ".join(facts)) if part))
 
 
 def telemetry(data: TeleData) -> str:

@@ -1,4 +1,4 @@
-"""`quix server` and `quix agent`: the two long-running commands, in the foreground."""
+"""`quix server`, `quix agent` and `quix supervisor`: the long-running commands, in the foreground."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from quix.server.control import Control
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; flags and QUIX_* variables come first.")]
+# Not asked whether it can be read: the agent's user need not see what else is in it.
+DataDir = Annotated[Path | None, typer.Option(help="The Quix data folder of this machine.", readable=False)]
 LogFormat = Annotated[str | None, typer.Option(help="console or json.")]
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
 
@@ -39,7 +41,7 @@ def server(
     flags = _given(locals())
     settings = config.load(ServerSettings, flags, os.environ, config_file)
     logs.setup(settings.log_format, settings.log_level)
-    run_server(settings, lambda _control: None)
+    run_server(settings, lambda _control: _ready())
 
 
 def run_server(settings: Any, ready: Callable[[Control], None]) -> None:
@@ -64,13 +66,18 @@ def agent(
     server: Annotated[str | None, typer.Option(metavar="URL", help="wss://HOST:PORT/wsi of the server.")] = None,
     username: Annotated[str | None, typer.Option(help="User to enrol as; needed the first time only.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File with that user's password.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="The Quix data folder of this machine.")] = None,
+    data_dir: DataDir = None,
     name: Annotated[str | None, typer.Option(help="Name of this backend; default: the host name.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; repeatable.")] = None,
-    vpn: Annotated[str | None, typer.Option(help="wireguard or openvpn: fetch a VPN configuration.")] = None,
+    vpn: Annotated[str | None, typer.Option(help="wireguard or openvpn: bring a tunnel to the server up.")] = None,
+    vpn_mode: Annotated[str | None, typer.Option(help="udp (default) or tcp: what an openvpn tunnel is in.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="landlock (default), uid or none.")] = None,
     program_user: Annotated[
         str | None, typer.Option(metavar="USER", help="Whose rights programs get; a name or UID:GID.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="What any server may do; the owner's.")] = None,
+    allow: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="Of that, only these: telemetry,execute,signal,vpn,list.")
     ] = None,
     re_enroll: Annotated[
         bool | None, typer.Option("--re-enroll", help="Become a new backend where the token is no longer known.")
@@ -93,6 +100,39 @@ def agent(
     if label:
         flags["labels"] = _labels(label)
     become(config.load(AgentSettings, flags, os.environ, config_file))
+
+
+def supervisor(
+    data_dir: DataDir = None,
+    agent_user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Who the agent runs as, and may call it; a name or a uid.")
+    ] = None,
+    sandbox: Annotated[str | None, typer.Option(help="landlock (default), uid or none.")] = None,
+    program_user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Whose rights programs get; a name or UID:GID.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="What any server may do; the owner's.")] = None,
+    allow: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="Of that, only these: telemetry,execute,signal,vpn,list.")
+    ] = None,
+    config_file: Config = None,
+) -> None:
+    """Run the supervisor of this machine's programs until SIGTERM; programs go on.
+
+    `quix agent` starts one by itself. This one is for an agent that is not root, beside a supervisor that is.
+    """
+    from quix import config
+    from quix.supervisor.launch import become
+    from quix.supervisor.settings import SupervisorSettings
+
+    become(config.load(SupervisorSettings, _given(locals()), os.environ, config_file))
+
+
+def _ready() -> None:
+    from quix import logs, notify
+
+    if obstacle := notify.tell("READY=1"):
+        logs.get(__name__).warning("the service manager could not be told", error=obstacle)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

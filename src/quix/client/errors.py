@@ -61,13 +61,15 @@ class OfflineError(ApiError):
 
 class UnknownOutcomeError(ApiError):
     """It was sent to the backend and no usable answer came (502, 504): it may or may not have been done, and nothing
-    is sent a second time."""
+    is sent a second time. `key` is what `execute` may be asked again with."""
 
     exit_code = Exit.UNKNOWN_OUTCOME
+    key: str = ""
 
 
 class RefusedError(ApiError):
-    """The backend, or the server for it, said no (422); `reason` is the one of the protocol."""
+    """The backend, or the server for it, said no (422), or the receiver of a message about alerts did; `reason` is the
+    one of the protocol."""
 
 
 class FaultError(ApiError):
@@ -85,7 +87,9 @@ class ServerUnreachableError(QuixError):
 
 class NoAnswerError(QuixError):
     """A request that changes something was sent, and the connection ended or time was up before the server answered:
-    it may or may not have been done."""
+    it may or may not have been done. `key` is what `execute` may be asked again with."""
+
+    key: str = ""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message}; whether it was done is not known", Exit.UNKNOWN_OUTCOME)

@@ -113,3 +113,50 @@ async def test_nobody_reads_on(there: Place, shell: Shell) -> None:
         process.stdout._transport.close()  # type: ignore[attr-defined]
         _, err = await process.communicate()
         assert err == b"141\n"
+
+
+async def test_names_and_labels(there: Place, shell: Shell) -> None:
+    async with there.agent(silent, "web-1"), there.agent(silent, "web-2"):
+        assert await shell.quix("rename", "web-1", "front") == (0, "", "")
+        shown = await shell.quix("label", "front", "tier=1", "site=south")
+        assert [line.split() for line in shown.out.splitlines()] == [
+            ["LABEL", "VALUE", "FROM"],
+            ["site", "south", "given"],
+            ["tier", "1", "given"],
+        ]
+        assert (await shell.quix("label", "front", "site-", "--json")).json == {"site": "north", "tier": "1"}
+        assert (await shell.quix("label", "front")).out.splitlines()[1].split() == ["site", "north", "agent"]
+        for args, expected in (
+            (["-l", "tier=1"], ["front"]),
+            (["--online", "--sort", "-name"], ["web-2", "front"]),
+            (["--offline"], []),
+            (["web"], ["web-2"]),
+        ):
+            assert [row["name"] for row in (await shell.quix("ls", *args, "--json")).json] == expected
+        assert (await shell.quix("ls", "--revoked")).err == "There is no such backend.\n"
+        assert await shell.quix("rename", "front", "--own") == (0, "", "")
+        assert (await shell.quix("label", "web-1", "--json")).json == {"site": "north", "tier": "1"}
+
+
+async def test_revoke(there: Place, admin: Shell) -> None:
+    async with there.agent(silent, "web-1") as agent:
+        assert await admin.quix("revoke", "web-1") == (0, "", "")
+        assert (await agent.closed())[0] == 4002
+    row = (await admin.quix("ls")).out.splitlines()[1]
+    assert row.split()[:2] == ["web-1", "revoked"]
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint", "code"),
+    [
+        (["label", "web-1", "site"], "label: 'site' is no NAME=VALUE or NAME-", Exit.DATA),
+        (["label", "web-1", "-"], "label: '-' is no NAME=VALUE or NAME-", Exit.DATA),
+        (["ls", "-l", "site-"], "label: 'site-' is no NAME=VALUE", Exit.DATA),
+        (["ls", "--online", "--revoked"], "--revoked: not together with --online", Exit.USAGE),
+        (["rename", "web-1"], "name: either NAME or --own is needed", Exit.USAGE),
+        (["rename", "web-1", "front", "--own"], "name: either NAME or --own is needed", Exit.USAGE),
+    ],
+)
+async def test_what_cannot_be_said(shell: Shell, args: list[str], complaint: str, code: Exit) -> None:
+    result = await shell.quix(*args)
+    assert (result.complaint, result.code) == (complaint, code)

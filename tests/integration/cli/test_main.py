@@ -27,7 +27,7 @@ async def test_help_names_every_command(stranger: Shell) -> None:
     listed = {line.split()[0] for line in result.out.split("Commands:")[1].splitlines() if line.strip()}
     assert listed >= {
         "server", "agent", "demo", "user", "login", "logout", "whoami", "ls", "rm", "run", "ps", "kill", "runs",
-        "telemetry", "vpn", "version",
+        "telemetry", "top", "vpn", "version", "supervisor", "systemd-units",
     }  # fmt: skip
 
 
@@ -39,7 +39,9 @@ async def test_help_loads_nothing_that_it_does_not_need(stranger: Shell) -> None
     assert out == b"[]\n"
 
 
-@pytest.mark.parametrize("command", [["nonsense"], ["ls", "--bogus"], ["kill", "web-1"], ["run"], ["ls", "surplus"]])
+@pytest.mark.parametrize(
+    "command", [["nonsense"], ["ls", "--bogus"], ["kill", "web-1"], ["run"], ["ls", "search", "surplus"]]
+)
 async def test_wrong_command_line(stranger: Shell, command: list[str]) -> None:
     result = await stranger.quix(*command)
     assert result.code == Exit.USAGE

@@ -16,7 +16,7 @@ ROW = {
     "reqc": "python3 testserver/testserver.py --help", "port_util": [12345, 56193],
 }  # fmt: skip
 
-NOT_YET = "quix: the program was started; its output is not available from this backend yet\n"
+NO_RUNS = "quix: the program was started; the agent there keeps no output and no exit status\n"
 
 
 def machine(req: str, msg: Any) -> Any:
@@ -34,7 +34,7 @@ async def test_run_says_what_was_started(there: Place, shell: Shell) -> None:
     async with there.agent(machine, "web-1") as agent:
         result = await shell.quix("run", "web-1", "--", "sh", "-c", "echo ü", "--json", "")
         assert result.code == 0, result
-        assert result.err == NOT_YET
+        assert result.err == NO_RUNS
         assert agent.asked == [("execute", {"cmd": ["sh", "-c", "echo ü", "--json", ""]})]
         (run,) = await there.control.store.runs.page(agent.id, None, 10)
         assert result.out == f"pid 12345, run {run.id}\n"
@@ -123,9 +123,12 @@ async def test_kill_that_is_refused(there: Place, shell: Shell) -> None:
     assert result.code == Exit.REFUSED
 
 
-@pytest.mark.parametrize("pid", ["0", "x", "1.5"])
-async def test_kill_of_what_is_no_pid(shell: Shell, pid: str) -> None:
-    assert (await shell.quix("kill", "web-1", pid)).code == Exit.USAGE
+@pytest.mark.parametrize("target", ["x", "1.5", "12345678901"])
+async def test_kill_of_what_is_no_pid_means_a_run(there: Place, shell: Shell, target: str) -> None:
+    async with there.agent(machine, "web-1") as agent:
+        result = await shell.quix("kill", "web-1", target)
+        assert result.complaint.startswith("run_unknown: ")
+        assert agent.asked == []
 
 
 async def test_backend_that_is_offline(there: Place, shell: Shell) -> None:
@@ -150,8 +153,8 @@ async def test_runs(there: Place, shell: Shell) -> None:
         assert (await shell.quix("runs", "web-1")).err == "Nothing has been started there yet.\n"
         started = (await shell.quix("run", "-d", "--json", "web-1", "--", "echo", "a b")).json
         head, row = (await shell.quix("runs", "web-1")).out.splitlines()
-        assert head.split() == ["RUN", "PID", "STARTED", "BY", "COMMAND"]
-        assert row.split() == [started["run_id"], "12345", "just", "now", "op", "echo", "'a", "b'"]
+        assert head.split() == ["RUN", "PID", "STARTED", "TOOK", "STATE", "BY", "COMMAND"]
+        assert row.split() == [started["run_id"], "12345", "just", "now", "untracked", "op", "echo", "'a", "b'"]
         (run,) = (await shell.quix("runs", "web-1", "--json")).json
         assert run["id"] == started["run_id"]
         assert run["backend_id"] == agent.id

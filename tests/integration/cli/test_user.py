@@ -27,7 +27,7 @@ async def test_life_of_a_user(tmp_path: Path, stranger: Shell) -> None:
     assert added == (0, "", "")
 
     head, *rows = (await stranger.quix("user", "ls", env=env)).out.splitlines()
-    assert head.split() == ["NAME", "ROLE", "AGE"]
+    assert head.split() == ["NAME", "ROLE", "AGE", "SEES"]
     assert [row.split()[:2] for row in rows] == [["gate", "enroller"], ["root", "admin"]]
 
     assert await stranger.quix("user", "role", "gate", "viewer", env=env) == (0, "", "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.api import Place, place
 from harness.cli import Shell
 from harness.server import PASSWORD
@@ -73,3 +75,39 @@ async def test_server_without_vpn(tmp_path: Path, stranger: Shell) -> None:
         result = await stranger.quix("vpn", "conf", "--type", "openvpn", "web-1")
         assert result.complaint == "vpn_unavailable: this server offers no openvpn"
         assert result.code == Exit.REFUSED
+
+
+async def test_a_phone_is_added_and_shown_a_qr_code(there: Place, shell: Shell) -> None:
+    added = await shell.quix("vpn", "add", "phone", "--qr")
+    assert added.code == 0, added
+    lines = added.out.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert set(added.out) <= set("█▀▄ \n")
+    assert "PrivateKey" not in added.out
+    rows = (await shell.quix("vpn", "ls")).out.splitlines()
+    assert rows[0].split() == [
+        "BACKEND", "TYPE", "IPV4", "IPV6", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "PUBLIC", "KEY",
+    ]  # fmt: skip
+    assert rows[1].startswith("phone ")
+    twice = await shell.quix("vpn", "add", "phone")
+    assert (twice.code, twice.complaint) == (Exit.REFUSED, "already_exists: There is one of that name already.")
+    again = await shell.quix("vpn", "conf", "phone", "--json", "--qr")
+    assert again.json["conf_data"].startswith("[Interface]")
+
+
+async def test_the_peers_of_a_server_that_quix_does_not_run(there: Place, shell: Shell) -> None:
+    conf = (await shell.quix("vpn", "add", "laptop")).out
+    peers = (await shell.quix("vpn", "peers")).out
+    assert peers.startswith("[Peer]\nPublicKey = ")
+    (preshared,) = (line for line in conf.splitlines() if line.startswith("PresharedKey"))
+    assert preshared in peers.splitlines()
+    assert (await shell.quix("vpn", "peers", "--json")).json == {"conf_data": peers}
+
+
+@pytest.mark.parametrize("change", ["up", "down", "rotate"])
+async def test_a_tunnel_is_changed_by_the_backends_agent(there: Place, shell: Shell, change: str) -> None:
+    async with there.agent(lambda _req, _msg: {"result": "success"}, "web-1", vpn=1) as agent:
+        assert await shell.quix("vpn", change, "web-1") == (0, "", "")
+        assert agent.asked == [("change_vpn", {"action": change, "conf_type": "wireguard"})]
+    offline = await shell.quix("vpn", change, "web-1")
+    assert offline.code == Exit.UNAVAILABLE

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from quix.cli import render
 from quix.cli.render import Table, age, fits, plain, records, size
-from quix.client import Backend, Lease, Run
+from quix.client import Backend, Lease, Run, Traffic
 from quix.wire.messages import AgentFacts, Process, TeleData, VpnStatus
 
 NOW = 1_800_000_000.0
@@ -102,16 +103,42 @@ def test_processes() -> None:
 
 
 def test_runs_quote_as_a_shell_would() -> None:
-    run = Run(id="r", backend_id="b", cmd=["sh", "-c", "a; b"], proc_id=7, started_by="op", started_at=NOW - 90)
-    assert render.runs([run], NOW).rows == [("r", "7", "1 min", "op", "sh -c 'a; b'")]
+    run = Run(
+        id="r", backend_id="b", cmd=["sh", "-c", "a; b"], proc_id=7, started_by="op", started_at=NOW - 90,
+        state="running",
+    )  # fmt: skip
+    assert render.runs([run], NOW).rows == [("r", "7", "1 min", "", "running", "op", "sh -c 'a; b'")]
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"state": "ended", "outcome": "exited", "exit_code": 3}, "exit 3"),
+        ({"state": "ended", "outcome": "signalled", "exit_signal": "SIGKILL"}, "SIGKILL"),
+        ({"state": "ended", "outcome": "memory_limit", "exit_signal": "SIGKILL"}, "memory_limit"),
+        ({"state": "ended", "outcome": "lost"}, "lost"),
+        ({"state": "refused", "outcome": "command_not_found"}, "command_not_found"),
+        ({"state": "untracked"}, "untracked"),
+    ],
+)
+def test_how_a_run_is_in_a_word(facts: dict[str, Any], text: str) -> None:
+    run = Run(id="r", backend_id="b", cmd=["x"], proc_id=0, started_by="op", started_at=NOW - 3, ended_at=NOW, **facts)
+    assert render.runs([run], NOW).rows == [("r", "", "just now", "3.0 s", text, "op", "x")]
 
 
 def test_leases() -> None:
-    lease = Lease(
+    revoked = Lease(
         backend_id="b", conf_type="wireguard", address4="10.83.0.2", address6="fd83::2", public_key=None,
         issued_at=NOW - 60, revoked_at=NOW,
     )  # fmt: skip
-    assert render.leases([lease], NOW).rows == [("b", "wireguard", "10.83.0.2", "fd83::2", "revoked", "1 min", "")]
+    traffic = Traffic(endpoint="192.0.2.7:1", last_handshake=NOW - 70, received=1500, sent=0)
+    seen = msgspec.structs.replace(revoked, backend_id="c", revoked_at=None, public_key="k", traffic=traffic)
+    never = msgspec.structs.replace(seen, traffic=msgspec.structs.replace(traffic, last_handshake=None))
+    assert render.leases([revoked, seen, never], {"c": "web-1"}, NOW).rows == [
+        ("b", "wireguard", "10.83.0.2", "fd83::2", "revoked", "", "", "", ""),
+        ("web-1", "wireguard", "10.83.0.2", "fd83::2", "in force", "1 min", "1.5 KB", "0 B", "k"),
+        ("web-1", "wireguard", "10.83.0.2", "fd83::2", "in force", "never", "1.5 KB", "0 B", "k"),
+    ]
 
 
 def test_nothing_that_a_terminal_would_obey_comes_through() -> None:
@@ -119,7 +146,7 @@ def test_nothing_that_a_terminal_would_obey_comes_through() -> None:
     rows = [
         *render.backends([backend(name=hostile, address=hostile)], NOW).rows,
         *render.processes([Process(title=hostile, pid=1, cpu_util=0, mem_util=0, reqc=hostile, port_util=[])]).rows,
-        *render.users([(hostile, hostile, NOW)], NOW).rows,
+        *render.users([(hostile, hostile, NOW, {hostile: hostile})], NOW).rows,
     ]
     assert all(cell.isprintable() for row in rows for cell in row)
 

@@ -1,0 +1,257 @@
+"""Being attached to a run: its output here, our input there, signals passed on, and an exit like its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from quix.cli.output import say
+from quix.cli.progress import Progress
+from quix.client import ApiError, Client, NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError
+from quix.client.follow import Follower
+from quix.exits import QuixError
+from quix.wire.runs import Outcome, Terminal
+
+if TYPE_CHECKING:
+    from quix.wire.messages import RunOutput
+    from quix.wire.runs import RunState
+
+_TIMEOUT: Final = 124
+_FAILED: Final = 125
+_SIGNALLED: Final = 128
+
+PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_LEAVING: Final = 3
+_IN_A_ROW: Final = 2.0
+"""How many Ctrl-C, within how many seconds, leave the run alone."""
+
+_LEAVE: Final = b"\x10\x11"
+"""Ctrl-P Ctrl-Q does so where every key goes to the program's terminal (as in docker attach)."""
+
+_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_AT_ONCE: Final = 2**16
+
+_PASSING: Final = (NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError)
+
+
+class Trouble:
+    """Says once that there is no answer, and once that there is again."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def __call__(self, error: QuixError) -> None:
+        if not self._is_told:
+            self._is_told = True
+            say(f"quix: {str(error).rstrip('.')}; the program goes on, waiting for the connection")
+
+    def is_over(self) -> None:
+        if self._is_told:
+            self._is_told = False
+            say("quix: connected again")
+
+
+class LeftError(Exception):
+    """Whoever watches has had enough; the run goes on."""
+
+
+class Attachment:
+    """One run on the terminal, from now to its end. Threads of its own carry input and signals."""
+
+    def __init__(self, client: Client, backend: str, run_id: str, *, interactive: bool, terminal: bool) -> None:
+        self._client = client
+        self._backend = backend
+        self._run_id = run_id
+        self._interactive = interactive
+        self._terminal = terminal
+        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._interrupts: list[float] = []
+        self._has_left = False
+        self._trouble = Trouble()
+
+    def run(self) -> int:
+        """Pass everything on until the run ends; return its exit status (`quix.exits`).
+
+        Raises:
+            QuixError: the output cannot be read any more.
+            LeftError: it was left running.
+        """
+        with contextlib.ExitStack() as stack:
+            if self._terminal:
+                stack.enter_context(_raw())
+                stack.enter_context(handling({signal.SIGWINCH: self._resized}))
+            handlers = dict.fromkeys(PASSED_ON, self._signalled)
+            stack.enter_context(handling(handlers))
+            threading.Thread(target=self._run_errands, daemon=True, name="quix-errands").start()
+            if self._interactive:
+                threading.Thread(target=self._send_input, daemon=True, name="quix-input").start()
+            state = self._show_output()
+        return exit_status(state)
+
+    # -- output ---------------------------------------------------------------------------------
+
+    def _show_output(self) -> RunState:
+        follower = Follower(self._client, self._backend, self._run_id, acknowledge=True, trouble=self._tell_trouble)
+        state = show(self._heeding(follower.follow()), follower)
+        assert state is not None
+        return state
+
+    def _heeding(self, outputs: Iterator[RunOutput]) -> Iterator[RunOutput]:
+        for output in outputs:
+            if self._has_left:
+                raise LeftError
+            self._trouble.is_over()
+            yield output
+
+    def _tell_trouble(self, error: QuixError) -> None:
+        if self._has_left:
+            raise LeftError
+        self._trouble(error)
+
+    # -- signals --------------------------------------------------------------------------------
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self._has_left:
+            raise LeftError
+        if number == signal.SIGINT:
+            now = time.monotonic()
+            self._interrupts = [at for at in self._interrupts if now - at < _IN_A_ROW] + [now]
+            if len(self._interrupts) >= _LEAVING:
+                self._has_left = True
+                raise LeftError
+        name = signal.Signals(number).name
+        self._errands.put(lambda: self._client.signal_run(self._backend, self._run_id, name))
+
+    def _resized(self, _number: int, _frame: FrameType | None) -> None:
+        size = terminal_size()
+        self._errands.put(lambda: self._client.resize_terminal(self._backend, self._run_id, size))
+
+    def _run_errands(self) -> None:
+        while True:
+            errand = self._errands.get()
+            try:
+                errand()
+            except QuixError as error:
+                if not (isinstance(error, ApiError) and error.reason == "run_unknown"):  # it has just ended
+                    say(f"quix: {error}")
+
+    # -- input ----------------------------------------------------------------------------------
+
+    def _send_input(self) -> None:
+        offset = 0
+        try:
+            while data := os.read(sys.stdin.fileno(), _AT_ONCE):
+                if self._terminal and _LEAVE in data:
+                    self._has_left = True
+                    main = threading.main_thread().ident
+                    assert main is not None
+                    signal.pthread_kill(main, signal.SIGINT)  # it waits for output
+                    return
+                offset = self._send(offset, data)
+            self._send(offset, b"", end=True)
+        except ApiError:  # it has ended, or has closed its input
+            return
+
+    def _send(self, offset: int, data: bytes, *, end: bool = False) -> int:
+        """Send until all of it was taken; return the offset after it. What may or may not have arrived is repeated."""
+        goal, pause = offset + len(data), _PAUSE
+        while True:
+            try:
+                received = self._client.write_input(
+                    self._backend, self._run_id, offset, data[len(data) - (goal - offset) :], end=end
+                )
+            except _PASSING:
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if received >= goal:
+                    return received
+                if received > offset:
+                    offset, pause = received, _PAUSE
+            time.sleep(pause)
+
+
+def show(outputs: Iterable[RunOutput], follower: Follower) -> RunState | None:
+    """Write what a run wrote where it belongs, byte for byte; return its last state."""
+    state, missed = None, 0
+    with Progress() as progress:
+        for output in outputs:
+            if follower.missed > missed:
+                progress.pause()
+                say(f"quix: {follower.missed - missed} bytes are kept no longer (keep)")
+                missed = follower.missed
+            for chunk in output.chunks:
+                progress.pause()
+                stream = sys.stdout.buffer if chunk.stream == "stdout" else sys.stderr.buffer
+                stream.write(chunk.data)
+                stream.flush()
+                progress.count(len(chunk.data))
+            state = output.state
+    return state
+
+
+def exit_status(state: RunState) -> int:
+    """Return what a shell would make of a run's end, and say on stderr where that is not all there is to say."""
+    if state.outcome == Outcome.EXITED and state.exit_code is not None:
+        return state.exit_code & 0xFF
+    sentence = next((known.sentence for known in Outcome if known == state.outcome), "")
+    if state.outcome == Outcome.TIMEOUT:
+        say(f"quix: {state.outcome}: {sentence}")
+        return _TIMEOUT
+    if state.exit_signal is None:
+        say(f"quix: {state.outcome}: {state.detail or sentence}")
+        return _FAILED if state.exit_code is None else state.exit_code & 0xFF
+    if state.outcome != Outcome.SIGNALLED:
+        say(f"quix: {state.outcome}: {sentence}")
+    return _SIGNALLED + _number(state.exit_signal)
+
+
+def _number(name: str) -> int:
+    if name in signal.Signals.__members__:
+        return signal.Signals[name].value
+    digits = name.removeprefix("SIG")
+    return int(digits) if digits.isdigit() else 0
+
+
+def terminal_size() -> Terminal:
+    """Return the size of the terminal here."""
+    size = shutil.get_terminal_size()
+    return Terminal(rows=max(1, size.lines), columns=max(1, size.columns))
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """Have every key go to the program: it has a terminal of its own to make sense of them."""
+    import termios
+    import tty
+
+    stdin = sys.stdin.fileno()
+    if not os.isatty(stdin):
+        yield
+        return
+    before = termios.tcgetattr(stdin)
+    tty.setraw(stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def handling(handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    """Handle signals so for as long as the block lasts."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
