@@ -7,15 +7,17 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from bench.machines import PROGRAM, executes, idle_agent
+from bench.machines import PROGRAM, crowd, executes, idle_agent, outputs, runs
 
 CONNECTIONS = 1_000
 IDLE = 10_000
 ROUNDS = 3
+PUSH_INTERVAL = 10.0
 
 
 class Worker:
@@ -34,7 +36,7 @@ class Worker:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=300)
 
     def read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -126,10 +128,21 @@ def idle(scale: float) -> None:
 
 
 def execute(scale: float) -> None:
-    sandboxed, bare = asyncio.run(executes(int(400 * scale)))
-    figures = {"sandboxed": median(sandboxed), "posix_spawn": median(bare)}
-    show(f"start {PROGRAM}", {name: f"{1000 * seconds:.2f} ms" for name, seconds in figures.items()})
+    figures = {name: median(seconds) for name, seconds in executes(int(400 * scale)).items()}
+    show(f"{PROGRAM} from start to end", {name: f"{1000 * seconds:.2f} ms" for name, seconds in figures.items()})
     ratio("sandboxed execute, time against posix_spawn", figures["sandboxed"] / figures["posix_spawn"], "<= 2")
+    seconds = median(asyncio.run(runs(int(200 * scale))))
+    show("a run with its key and output, on the disk and answered for", {"median": f"{1000 * seconds:.2f} ms"})
+
+
+def output(scale: float) -> None:
+    size = int(2e9 * scale)
+    rounds = [asyncio.run(outputs(size)) for _ in range(ROUNDS)]
+    rates = {name: size / median([took[name] for took in rounds]) / 1e9 for name in ("run", "cat")}
+    show(f"{size / 1e6:,.0f} MB written", {name: f"{rate:.2f} GB/s" for name, rate in rates.items()})
+    ratio("output of a run, rate against cat into a file", rates["run"] / rates["cat"], ">= 0.5")
+    memory = asyncio.run(crowd(int(100 * scale)))
+    show("supervisor, unshared, by programs", {name: f"{size / 1e6:.1f} MB" for name, size in memory.items()})
 
 
 def agent(scale: float) -> None:
@@ -137,6 +150,45 @@ def agent(scale: float) -> None:
     show("agent, connected and idle", {"resident": f"{resident / 1e6:.1f} MB", "unshared": f"{unshared / 1e6:.1f} MB"})
     ratio("megabytes resident", resident / 1e6, "<= 30")
     ratio("percent of one core", 100 * share, "<= 0.1")
+
+
+def telemetry(scale: float) -> None:
+    count, seconds = int(IDLE * scale), 120 * scale
+    with (
+        Worker("bench.telemetry", "server", str(count), str(PUSH_INTERVAL)) as server,
+        Worker("bench.telemetry", "load") as load,
+    ):
+        hello = server.read()
+        load.tell(open=hello["tokens"], url=f"ws://127.0.0.1:{hello['port']}/")
+        idle = server.tell(state=True)
+        load.tell(push=PUSH_INTERVAL)
+        time.sleep(seconds / 2)  # until each backend is written for the first time
+        pushed = load.tell(state=True)["pushed"]
+        before = server.tell(state=True)
+        time.sleep(seconds)
+        lag = server.tell(lag=5)["lag"]
+        after = server.tell(state=True)
+        done = load.tell(state=True)
+        read = server.tell(read=3600)
+        loads = server.tell(loads=True)
+        kept = server.tell(flush=True)
+    span, samples = after["at"] - before["at"], done["pushed"] - pushed
+    assert done["failed"] == 0, done
+    assert loads["found"] == count, loads
+    show(
+        f"telemetry of {count} backends each {PUSH_INTERVAL:.0f} s, for {span:.0f} s",
+        {
+            "samples": f"{samples / span:,.0f}/s",
+            "written": f"{(after['written'] - before['written']) / span / 1e6:.2f} MB/s",
+            "kept": f"{kept['bytes'] / done['pushed']:.0f} bytes a sample",
+            "memory": f"{(after['rss'] - idle['rss']) / count / 1000:.2f} KB a backend",
+            "history of an hour": f"{1000 * read['median']:.1f} ms, {1000 * read['longest']:.1f} at most",
+            "loop held up": f"{1000 * lag:.0f} ms at most",
+        },
+    )
+    ratio("percent of one core", 100 * (after["cpu"] - before["cpu"]) / span, "<= 25")
+    ratio("pushes that arrive, against those due", samples / span / (count / PUSH_INTERVAL), ">= 0.99")
+    ratio("megabytes that the fleet's samples take", (after["rss"] - idle["rss"]) / 1e6, "<= 30")
 
 
 def show(title: str, figures: dict[str, str]) -> None:
@@ -151,7 +203,9 @@ BENCHES: dict[str, Callable[[float], None]] = {
     "roundtrips": roundtrips,
     "idle": idle,
     "execute": execute,
+    "output": output,
     "agent": agent,
+    "telemetry": telemetry,
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,12 +17,13 @@ from rich.text import Text
 HTTP, LISTEN = "127.0.0.1:8480", "127.0.0.1:8470"
 COMMANDS = (
     "quix ls",
+    "quix run demo -- sh -c 'echo building; exit 3'; echo status $?",
+    "quix run --memory 50M demo -- python3 -c 'x = bytearray(10**9)'",
     "quix run -d demo -- python3 -m http.server 8088",
     "quix ps demo",
-    "quix telemetry demo",
-    "quix run -d demo -- no-such-program",
     "quix kill demo PID",
     "quix runs demo",
+    "quix telemetry demo",
 )
 
 
@@ -40,29 +40,30 @@ def demo() -> Iterator[str]:
             process.terminate()
 
 
-def quix(words: list[str], home: str, text: str | None = None) -> str:
-    environ = os.environ | {"XDG_CONFIG_HOME": home, "COLUMNS": "104"}
+def shell(command: str, home: str, text: str | None = None) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = os.environ | {"XDG_CONFIG_HOME": home, "COLUMNS": "104", "PATH": path}
     done = subprocess.run(
-        [sys.executable, "-m", "quix", *words],
+        ["/bin/sh", "-c", command],
         env=environ, input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return done.stdout.rstrip("\n")
 
 
 def until_online(home: str) -> None:
-    while "online" not in quix(["ls"], home):
+    while "online" not in shell("quix ls", home):
         pass
 
 
 def main() -> None:
     console = Console(record=True, width=104, file=Path(os.devnull).open("w"))  # noqa: SIM115 - ends with us
     with tempfile.TemporaryDirectory() as home, demo() as password:
-        quix(["login", f"http://{HTTP}", "--username", "admin", "--password-stdin"], home, password)
+        shell(f"quix login http://{HTTP} --username admin --password-stdin", home, password)
         until_online(home)
         pid = ""
         for shown in COMMANDS:
             command = shown.replace("PID", pid)
-            output = quix(shlex.split(command)[1:], home)
+            output = shell(command, home)
             if command.startswith("quix ps"):
                 pid = re.findall(r"^\s*(\d+)", output, re.MULTILINE)[0]
             console.print(Text.assemble(("$ ", "green"), (command, "bold")))
