@@ -11,18 +11,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
-from harness.server import PASSWORD, free_port
+from harness.lan import entered
+from harness.server import NO_TLS, PASSWORD, free_port
 
 T = TypeVar("T")
 
 QUIX = str(Path(sys.executable).with_name("quix"))
 PEERS = Path(__file__).parents[1] / "peers"
+WITHOUT_NET_ADMIN = ("setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin")
+"""Runs a program that may not set up network interfaces."""
+
 USERS = {"root": "admin", "op": "operator", "watch": "viewer", "gate": "enroller"}
 """Every user of a house with its role; all have the same password."""
 
@@ -41,12 +45,19 @@ def until(condition: Callable[[], T | None], what: str, seconds: float = 20) -> 
 class Program:
     """A process that a test started, with all that it wrote."""
 
-    def __init__(self, argv: list[str], log: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, argv: list[str], log: Path, env: Mapping[str, str], uid: int | None = None) -> None:
         self.log = log
         with log.open("ab") as stream:
             self._before = stream.tell()  # what an earlier one of the same name wrote
             self.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, **env}
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **env},
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else (),
             )
 
     @property
@@ -91,12 +102,20 @@ class Server(Program):
     """A running `quix server`."""
 
     def __init__(
-        self, argv: list[str], log: Path, env: Mapping[str, str], data_dir: Path, listen: tuple[str, int], http: int
+        self,
+        argv: list[str],
+        log: Path,
+        env: Mapping[str, str],
+        data_dir: Path,
+        listen: tuple[str, int],
+        http: int,
+        inside: str = "",
     ) -> None:
-        host, self.port = listen
-        super().__init__([*argv, f"--listen={host}:{self.port}", f"--http=127.0.0.1:{http}"], log, env)
+        self.host, self.port = listen
+        self.inside = inside
+        super().__init__([*argv, f"--listen={self.host}:{self.port}", f"--http=127.0.0.1:{http}"], log, env)
         self.data_dir = data_dir
-        self.url = f"ws://{host}:{self.port}/wsi"
+        self.url = f"ws://{self.host}:{self.port}/wsi"
         self.http = f"http://127.0.0.1:{http}"
 
     def wait_ready(self) -> None:
@@ -104,35 +123,40 @@ class Server(Program):
 
         def is_ready() -> bool:
             assert self.is_running, f"the server ended:\n{self.text}"
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{self.http}/healthz").status_code == 200
+            with contextlib.suppress(httpx.TransportError), entered(self.inside):
+                return httpx.get(f"{self.http}/healthz", verify=NO_TLS).status_code == 200
             return False
 
         until(is_ready, "the server is ready", 30)
 
     def rest(self, username: str = "root", password: str = PASSWORD) -> Rest:
         """Log in to REST."""
-        answer = httpx.post(f"{self.http}/api/v1/login", json={"username": username, "password": password})
+        with entered(self.inside):
+            body = {"username": username, "password": password}
+            answer = httpx.post(f"{self.http}/api/v1/login", json=body, verify=NO_TLS)
         assert answer.status_code == 200, answer.text
-        return Rest(self.http, answer.json()["token"])
+        return Rest(self.http, answer.json()["token"], self.inside)
 
 
 class Rest:
     """REST with the token of a login."""
 
-    def __init__(self, http: str, token: str) -> None:
+    def __init__(self, http: str, token: str, inside: str = "") -> None:
         self.http = http
         self.token = token
+        self.inside = inside
 
-    def call(self, method: str, path: str, **body: Any) -> httpx.Response:
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> httpx.Response:
         # A connection a call: this object needs no closing, and may be used by many threads.
-        return httpx.request(
-            method,
-            f"{self.http}/api/v1{path}",
-            headers={"Authorization": f"Bearer {self.token}"},
-            json=body or None,
-            timeout=60,
-        )
+        with entered(self.inside):
+            return httpx.request(
+                method,
+                f"{self.http}/api/v1{path}",
+                headers={"Authorization": f"Bearer {self.token}", **(headers or {})},
+                json=body or None,
+                timeout=60,
+                verify=NO_TLS,
+            )
 
     def get(self, path: str) -> Any:
         """Return what a GET that has to succeed gives."""
@@ -203,23 +227,36 @@ class House:
         whole = {**os.environ, **self._env, **(env or {})}
         return subprocess.run([QUIX, *args], input=stdin, env=whole, capture_output=True, text=True, timeout=60)
 
-    def start(self, name: str, argv: list[str], env: Mapping[str, str] | None = None) -> Program:
-        """Start any program; what it writes is in the file `name`.log."""
-        program = Program(argv, self.root / f"{name}.log", {**self._env, **(env or {})})
+    def start(
+        self, name: str, argv: list[str], env: Mapping[str, str] | None = None, uid: int | None = None
+    ) -> Program:
+        """Start any program, as user `uid` where one is given; what it writes is in the file `name`.log."""
+        program = Program(argv, self.root / f"{name}.log", {**self._env, **(env or {})}, uid)
         self.programs.append(program)
         return program
 
     def server(
-        self, *args: str, name: str = "server", host: str = "127.0.0.1", port: int = 0, http: int = 0, **env: str
+        self,
+        *args: str,
+        name: str = "server",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        http: int = 0,
+        inside: str = "",
+        before: Sequence[str] = (),
+        **env: str,
     ) -> Server:
-        """Start a server with every user, and wait until it is ready. `env` are settings: `auth_timeout="2"`."""
+        """Start a server with every user, in the network namespace `inside` where one is given and by the command
+        `before`, and wait until it is ready. `env` are settings: `auth_timeout="2"`."""
         data_dir = self.root / name
         if self._template is not None and not data_dir.exists():
             shutil.copytree(self._template, data_dir)
-        argv = [QUIX, "server", f"--data-dir={data_dir}", *args]
+        argv = ["ip", "netns", "exec", inside] if inside else []
+        argv += [*before, QUIX, "server", f"--data-dir={data_dir}", *args]
+        env = {"vpn__wireguard__device": "none", **env}  # this machine's interfaces are left alone
         settings = {**self._env, **{f"QUIX_{key.upper()}": value for key, value in env.items()}}
         log = self.root / f"{name}.log"
-        server = Server(argv, log, settings, data_dir, (host, port or free_port()), http or free_port())
+        server = Server(argv, log, settings, data_dir, (host, port or free_port()), http or free_port(), inside)
         self.programs.append(server)
         self._servers.append(server)
         server.wait_ready()
@@ -228,16 +265,32 @@ class House:
     def again(self, server: Server, *args: str, **env: str) -> Server:
         """Start a server that ended once more: the same data, the same addresses."""
         return self.server(
-            *args, name=server.data_dir.name, port=server.port, http=int(server.http.rpartition(":")[2]), **env
+            *args,
+            name=server.data_dir.name,
+            host=server.host,
+            port=server.port,
+            http=int(server.http.rpartition(":")[2]),
+            inside=server.inside,
+            **env,
         )
 
     def agent(
-        self, url: str, *args: str, name: str = "m1", username: str = "gate", inside: str = "", **env: str
+        self,
+        url: str,
+        *args: str,
+        name: str = "m1",
+        username: str = "gate",
+        inside: str = "",
+        before: Sequence[str] = (),
+        **env: str,
     ) -> Program:
-        """Start an agent, in the network namespace `inside` where one is given; its data folder is `name`."""
+        """Start an agent, in the network namespace `inside` where one is given and by the command `before`; its data
+        folder is `name`."""
         argv = ["ip", "netns", "exec", inside] if inside else []
-        argv += [QUIX, "agent", f"--server={url}", f"--username={username}", f"--password-file={self.password_file}"]
-        argv += [f"--data-dir={self.root / name}", f"--name={name}", *args]
+        if not inside and any(arg.startswith("--vpn") for arg in args):
+            before = [*before, *WITHOUT_NET_ADMIN]  # this machine's interfaces are left alone
+        argv += [*before, QUIX, "agent", f"--server={url}", f"--username={username}"]
+        argv += [f"--password-file={self.password_file}", f"--data-dir={self.root / name}", f"--name={name}", *args]
         return self.start(name, argv, {f"QUIX_{key.upper()}": value for key, value in env.items()})
 
     def seed_backend(self, url: str, *args: str, name: str = "seed") -> Program:
@@ -245,11 +298,19 @@ class House:
         argv = [sys.executable, str(PEERS / "seed_backend.py"), url, "gate", str(self.password_file)]
         return self.start(name, [*argv, f"--data-dir={self.root / name}", *args])
 
+    def token(self, name: str = "m1") -> str:
+        """The token that the agent of folder `name` holds. Waited for: the server counts an agent as connected as it
+        answers, which is before the agent has saved what it was answered."""
+        file = self.root / name / "agent" / "token.json"
+        until(file.exists, f"{file} is saved")
+        token: str = json.loads(file.read_text())["token"]
+        return token
+
     # -- ending ---------------------------------------------------------------------------------
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """The name and the text of each log, that of supervisors included."""
-        for log in sorted([*self.root.glob("*.log"), *self.root.glob("*/agent/*.log")]):
+        for log in sorted([*self.root.glob("*.log"), *self.root.glob("*/supervisor/log")]):
             yield str(log.relative_to(self.root)), log.read_text(errors="replace")
 
     def close(self) -> None:

@@ -22,12 +22,21 @@ class CutError(Exception):
 class RawSocket:
     """One connection; blocking, with a time limit on everything."""
 
-    def __init__(self, port: int, *, path: str = "/wsi", upgrade: bool = True, patience: float = 20) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=patience)
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        path: str = "/wsi",
+        upgrade: bool = True,
+        protocol: str = "",
+        patience: float = 20,
+    ) -> None:
+        self.sock = socket.create_connection((host, port), timeout=patience)
         self._buffer = b""
         self._rid = 0
         if upgrade:
-            self.upgrade(path)
+            self.upgrade(path, protocol)
 
     def __enter__(self) -> Self:
         return self
@@ -35,12 +44,13 @@ class RawSocket:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def upgrade(self, path: str = "/wsi") -> str:
-        """Send the request of the opening handshake; return the answer's status line."""
+    def upgrade(self, path: str = "/wsi", protocol: str = "") -> str:
+        """Send the request of the opening handshake, offering a subprotocol; return the answer's status line."""
+        offer = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
         key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall(
             f"GET {path} HTTP/1.1\r\nHost: quix\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n".encode()
         )
         while b"\r\n\r\n" not in self._buffer:
             self._fill()

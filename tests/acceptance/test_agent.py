@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import stat
@@ -12,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from websockets.sync.client import connect
 
-from acceptance.house import House, Server, until
+from acceptance.house import House, Server
 from harness.server import free_port
 
 
@@ -181,17 +182,18 @@ def test_a_setting_that_does_not_exist_is_78(house: House, server: Server) -> No
 
 def test_rate_limited_is_waited_for(house: House) -> None:
     server = house.server()
-    guess = {"auth": None, "req": "authenticate", "rid": 1, "msg": {"username": "gate", "password": "wrong horse"}}
-    # Somebody at the same address guesses on, so that the agent meets the door while it is shut.
-    with connect(server.url) as guesser:
-
-        def is_shut() -> bool:
-            guesser.send(json.dumps(guess))
-            return "rate_limited" in str(guesser.recv(timeout=20))
-
-        until(is_shut, "guessing is limited")
-        agent = house.agent(server.url)
-        until(lambda: is_shut() and "rate_limited" in agent.text, "the agent is told to wait", 60)
+    who = {"username": "gate", "password": "wrong horse"}
+    guess = json.dumps({"auth": None, "req": "authenticate", "rid": 1, "msg": who})
+    with contextlib.ExitStack() as stack:
+        guessers = [stack.enter_context(connect(server.url)) for _ in range(12)]
+        # Somebody at the same address guesses, and all guesses are let in before the first has failed: each makes the
+        # wait twice as long, and the agent meets the door while it is shut.
+        for guesser in guessers:
+            guesser.send(guess)
+        for guesser in guessers:
+            guesser.recv(timeout=20)
+    agent = house.agent(server.url)
+    agent.wait_for("rate_limited")
     assert agent.is_running
 
 

@@ -84,25 +84,25 @@ def test_a_request_in_flight_on_the_older_connection_is_lost_at_once(house: Hous
 def test_a_token_that_expires_ends_the_connection_and_is_invalid_then(house: House) -> None:
     server = house.server(token_validity="2")
     with RawSocket(server.port) as backend:
+        began = time.monotonic()
         answer = backend.ask("authenticate", {"username": "gate", "password": PASSWORD}, auth=None)
         assert answer["validity"] == 2
-        began = time.monotonic()
         assert backend.closed()[0] == 4002
-        assert 1.5 < time.monotonic() - began < 3.5
+        assert 1.5 < time.monotonic() - began < 6
     with RawSocket(server.port) as backend:
         assert backend.resume(answer["token"]) == {"success": False, "reason": "token_invalid"}
 
 
 def test_a_token_is_good_to_its_end_and_no_longer_when_resumed(house: House) -> None:
-    server = house.server(token_validity="3")
+    server = house.server(token_validity="5")
     with RawSocket(server.port) as backend:
         token = backend.enrol()
     began = time.monotonic()
-    time.sleep(1)
+    time.sleep(3)
     with RawSocket(server.port) as backend:
         assert 0 <= backend.resume(token)["validity"] <= 2
         assert backend.closed()[0] == 4002
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
 
 
 def test_a_removed_backend_is_closed_with_4002_and_its_token_is_invalid(shared: Server, rest: Rest) -> None:

@@ -73,7 +73,7 @@ def test_programs_have_a_uid_of_their_own_and_a_clean_environment(rest: Rest, ma
     )
     assert environment["PATH"] == "/usr/local/bin:/usr/bin:/bin"
     assert environment["HOME"] == str(data)
-    assert not any(name.startswith("QUIX_") and name != "QUIX_RUN_ID" for name in environment)
+    assert not any(name.startswith("QUIX_") and name not in ("QUIX_RUN_ID", "QUIX_RUN_MARK") for name in environment)
     assert {fd.name for fd in Path(f"/proc/{pid}/fd").iterdir()} == {"0", "1", "2"}
 
 
@@ -159,16 +159,20 @@ def test_memory_and_cpu_are_those_of_the_program_with_its_descendants(rest: Rest
     pid = rest.execute(machine, "python3", "-c", code)
     until(lambda: row_of(rest, machine, pid)["mem_util"] > 150, "both have their memory")
     tree = [pid, *(other for other in pids() if _parent(other) == pid)]
-    row_of(rest, machine, pid)
-    ticks, began = sum(map(_ticks, tree)), time.monotonic()
-    time.sleep(1.5)
-    row = row_of(rest, machine, pid)
-    share = 100 * (sum(map(_ticks, tree)) - ticks) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+
+    def agreed() -> dict[str, Any] | None:
+        row_of(rest, machine, pid)
+        ticks, began = sum(map(_ticks, tree)), time.monotonic()
+        time.sleep(1.5)
+        row = row_of(rest, machine, pid)
+        share = 100 * (sum(map(_ticks, tree)) - ticks) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+        return row if abs(row["cpu_util"] - share) < 20 else None
+
+    row = until(agreed, "its share of a processor is what the kernel says")  # they look a moment apart
     resident = sum(int(status(member, "VmRSS").split()[0]) * 1024 for member in tree) / 10**6
     assert type(row["mem_util"]) is int
     assert abs(row["mem_util"] - resident) < 5
     assert row["cpu_util"] > 1  # a busy loop takes what this machine has left
-    assert abs(row["cpu_util"] - share) < 20
 
 
 def _ticks(pid: int) -> int:
@@ -314,7 +318,7 @@ def test_only_programs_that_quix_started_are_signalled(rest: Rest, machine: str)
             foreign.kill()
 
 
-@pytest.mark.parametrize("mode", ["SIGSTOP", "SIGUSR1", "sigterm", "15", "KILL"])
+@pytest.mark.parametrize("mode", ["SIGRTMIN", "SIGCHLD", "sigterm", "15", "KILL"])
 def test_other_modes_are_invalid(rest: Rest, machine: str, mode: str) -> None:
     pid = rest.execute(machine, "sleep", "1000")
     answer = rest.signal(machine, pid, mode)

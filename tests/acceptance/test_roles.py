@@ -7,7 +7,7 @@ import pytest
 
 from acceptance.house import Rest, Server, is_alive
 from acceptance.raw import RawSocket
-from harness.server import PASSWORD
+from harness.server import NO_TLS, PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_an_operator_runs_programs_and_changes_no_users(operator: Rest, machine:
 
 
 def test_an_enroller_cannot_log_in(shared: Server) -> None:
-    answer = httpx.post(f"{shared.http}/api/v1/login", json={"username": "gate", "password": PASSWORD})
+    answer = httpx.post(f"{shared.http}/api/v1/login", json={"username": "gate", "password": PASSWORD}, verify=NO_TLS)
     assert denied(answer)
 
 
@@ -58,7 +58,7 @@ def test_a_backends_token_opens_no_door_of_operators(shared: Server, path: str) 
     with RawSocket(shared.port) as backend:
         token = backend.enrol()
     assert Rest(shared.http, token).call("GET", path).status_code == 401
-    assert httpx.get(f"{shared.http}/api/v1{path}").status_code == 401
+    assert httpx.get(f"{shared.http}/api/v1{path}", verify=NO_TLS).status_code == 401
 
 
 def test_an_operators_token_is_no_backends(shared: Server, rest: Rest) -> None:

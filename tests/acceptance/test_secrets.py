@@ -23,7 +23,7 @@ def test_no_secret_is_in_a_log_an_argument_or_an_environment(house: House) -> No
     backend = rest.wait_online()
     token_file = house.root / "m1" / "agent" / "token.json"
     secrets = {"password": PASSWORD, "wrong": WRONG, "login": rest.token}
-    secrets["first token"] = json.loads(token_file.read_text())["token"]
+    secrets["first token"] = house.token()
     with RawSocket(server.port) as raw:
         raw.ask("authenticate", {"username": "gate", "password": WRONG}, auth=None)
         raw.ask("authenticate", {}, auth=WRONG)
@@ -35,8 +35,9 @@ def test_no_secret_is_in_a_log_an_argument_or_an_environment(house: House) -> No
     secrets["cli token"] = json.loads(credentials.read_text())["token"]
     pid = rest.execute(backend, "sleep", "1000")
     until(lambda: "token renewed" in agent.text, "the token is renewed")
-    secrets["second token"] = json.loads(token_file.read_text())["token"]
+    secrets["second token"] = house.token()
     conf = next(iter((house.root / "m1" / "agent" / "vpn").glob("*.conf"))).read_text()
+    secrets["pre-shared key"] = conf.partition("PresharedKey")[2].split("\n")[0].strip(" =") or "missing"
     secrets["private key"] = conf.partition("PrivateKey")[2].split("\n")[0].strip(" =") or "missing"
     running = {f"{name} of {number}": text for number in pids() for name, text in outside_of(number)}
     assert any("sleep" in text for text in running.values())

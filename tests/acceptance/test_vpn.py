@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from acceptance.house import House, Rest, Server, until
 from acceptance.raw import RawSocket
+from harness.server import PASSWORD
+from quix.vpn.wireguard import generate_keys
 
 WIREGUARD = {"conf_type": "wireguard", "tun_mode": "udp"}
 
@@ -74,6 +77,30 @@ def test_what_is_not_offered_is_refused(server: Server, msg: dict[str, object], 
         backend.enrol()
         answer = backend.ask("get_vpn_conf", msg)
         assert (answer["result"], answer["reason"]) == ("failure", reason)
+
+
+def extended(backend: RawSocket) -> Any:
+    """Become a new backend that speaks the extension; return what was agreed."""
+    msg = {"username": "gate", "password": PASSWORD, "extensions": {"vpn": 1}}
+    return backend.ask("authenticate", msg, auth=None)["extensions"]
+
+
+@pytest.mark.parametrize("key", ["", "short", "A" * 44, "A" * 42 + "B=", f"{'A' * 43}=\n", "-" * 43 + "=", 7, None])
+def test_a_malformed_public_key_is_refused(server: Server, key: object) -> None:
+    with RawSocket(server.port, protocol="quix-wsi.1") as backend:
+        assert extended(backend) == {"vpn": 1}
+        answer = backend.ask("get_vpn_conf", {**WIREGUARD, "public_key": key})
+        assert (answer["result"], answer["reason"]) == ("failure", "request_invalid")
+        assert answer["detail"].startswith("msg.public_key: ")
+
+
+def test_a_key_of_its_own_is_answered_without_a_private_one(server: Server) -> None:
+    with RawSocket(server.port, protocol="quix-wsi.1") as backend:
+        extended(backend)
+        answer = backend.ask("get_vpn_conf", {**WIREGUARD, "public_key": generate_keys().public})
+        assert set(answer) == {"result", "conf_type", "conf_data"}
+        assert "PrivateKey" not in answer["conf_data"]
+        assert "PrivateKey" in backend.ask("get_vpn_conf", WIREGUARD)["conf_data"], "without a key it is as in the seed"
 
 
 def test_our_agent_fetches_its_configuration_and_keeps_it_to_itself(house: House, server: Server) -> None:

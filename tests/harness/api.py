@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from harness.server import PASSWORD, Client, Door, door, free_port
+from harness.server import NO_TLS, PASSWORD, Client, Door, door, free_port
 from quix.api.door import opened
 from quix.server.control import Control
 from quix.server.settings import VpnSettings, WireGuardSettings
@@ -20,7 +20,7 @@ from quix.store.users import Role
 API = "/api/v1"
 
 LOGINS = {Role.ADMIN: "root", Role.OPERATOR: "op", Role.VIEWER: "watch", Role.ENROLLER: "gate"}
-"""A user of each role; `harness.server` makes the last two."""
+"""A user of each role."""
 
 Answer = Callable[[str, Any], Any]
 """Takes the name and the `msg` of a request and returns the `msg` of its answer, or None to stay silent."""
@@ -70,7 +70,7 @@ class Place:
         self._open = AsyncExitStack()
         self.url = url
         self.control: Control = here.control
-        self.web = httpx.AsyncClient(base_url=url, timeout=20)
+        self.web = httpx.AsyncClient(base_url=url, timeout=20, verify=NO_TLS)
 
     async def open(self) -> None:
         await self._open.enter_async_context(opened(self.control))
@@ -89,7 +89,7 @@ class Place:
         """Return a client of the API that shows a token."""
         headers = {"Authorization": f"Bearer {token}"}
         return await self._stack.enter_async_context(
-            httpx.AsyncClient(base_url=self.url + API, headers=headers, timeout=20)
+            httpx.AsyncClient(base_url=self.url + API, headers=headers, timeout=20, verify=NO_TLS)
         )
 
     @asynccontextmanager
@@ -99,12 +99,13 @@ class Place:
             yield client
 
     @asynccontextmanager
-    async def agent(self, answer: Answer, name: str = "") -> AsyncIterator[Agent]:
-        """Enrol a backend and have it answer for as long as the block lasts; with a `name` it tells facts."""
+    async def agent(self, answer: Answer, name: str = "", **extensions: int) -> AsyncIterator[Agent]:
+        """Enrol a backend and have it answer for as long as the block lasts; with a `name` it tells facts, and speaks
+        these `extensions` too."""
         async with self._door.client(extend=bool(name)) as client:
             agent = Agent(client, answer)
             known = {session.backend_id for session in self.control.fleet}
-            offer: dict[str, Any] = {"extensions": {"agent": 1}} if name else {}
+            offer: dict[str, Any] = {"extensions": {"agent": 1, **extensions}} if name else {}
             agent.token = (await client.enroll(**offer))["token"]
             (agent.id,) = {session.backend_id for session in self.control.fleet} - known
             if name:
@@ -126,19 +127,17 @@ def facts(name: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def place(data_dir: Path, **settings: Any) -> AsyncIterator[Place]:
-    """Run a server with a user of each role, and WireGuard unless `vpn` says otherwise."""
+    """Run a server with a user of each role, and WireGuard unless `vpn` says otherwise; again on the same data, too."""
     http = f"127.0.0.1:{free_port()}"
-    vpn = VpnSettings(wireguard=WireGuardSettings(enabled=True, endpoint="vpn.example:51820"))
+    vpn = VpnSettings(wireguard=WireGuardSettings(enabled=True, endpoint="vpn.example:51820", device="none"))
     chosen = {"http": http, "vpn": vpn, **settings}
-    async with door(data_dir, **chosen) as here:
-        await here.control.accounts.add_user(LOGINS[Role.ADMIN], Role.ADMIN, PASSWORD)
-        await here.control.accounts.add_user(LOGINS[Role.OPERATOR], Role.OPERATOR, PASSWORD)
-        async with AsyncExitStack() as stack:
-            there = Place(here, f"http://{chosen['http']}", stack)
-            await there.open()
-            stack.push_async_callback(there.close)
-            await stack.enter_async_context(there.web)
-            yield there
+    users = {name: role for role, name in LOGINS.items()}
+    async with door(data_dir, users, **chosen) as here, AsyncExitStack() as stack:
+        there = Place(here, f"http://{chosen['http']}", stack)
+        await there.open()
+        stack.push_async_callback(there.close)
+        await stack.enter_async_context(there.web)
+        yield there
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:

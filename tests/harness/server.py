@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import random
+import shutil
 import socket
-from collections.abc import AsyncIterator
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +26,21 @@ from quix.store.users import Role
 
 PASSWORD = "correct horse"
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of plain HTTP: to read the system's authorities takes 20 ms, which is longer than most requests."""
+
+# Tests that run at the same time, and hypothesis with its seed, must not be given the same ports.
+_RANDOM = random.SystemRandom()
+
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a TCP port that nobody has, from below those that the kernel gives to whoever asks for any (ip(7),
+    ip_local_port_range): no connection is given it before it is listened on."""
+    while True:
+        port = _RANDOM.randrange(10_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 class Client:
@@ -83,13 +97,36 @@ class Door:
             yield Client(connection)
 
 
+class _Furniture:
+    """Data folders of servers that have just been set up, made once for each set of users: the tables take a while, and
+    so does hashing a password, on purpose."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="quix-furniture-")
+        self._made: dict[tuple[tuple[str, Role], ...], Path] = {}
+
+    async def put_into(self, data_dir: Path, users: Mapping[str, Role]) -> None:
+        wanted = tuple(users.items())
+        if wanted not in self._made:
+            folder = Path(self._folder.name, str(len(self._made)))
+            async with running(ServerSettings(data_dir=folder, listen=f"127.0.0.1:{free_port()}")) as control:
+                for name, role in wanted:
+                    await control.accounts.add_user(name, role, PASSWORD)
+            self._made[wanted] = folder
+        shutil.copytree(self._made[wanted], data_dir, dirs_exist_ok=True)
+
+
+_FURNITURE = _Furniture()
+
+USERS: Mapping[str, Role] = {"gate": Role.ENROLLER, "watch": Role.VIEWER}
+
+
 @asynccontextmanager
-async def door(data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
-    """Run a server with the users `gate` (enroller) and `watch` (viewer)."""
+async def door(data_dir: Path, users: Mapping[str, Role] = USERS, **settings: Any) -> AsyncIterator[Door]:
+    """Run a server, which has these users where its data folder is new."""
     port = free_port()
     chosen = ServerSettings(data_dir=data_dir, listen=f"127.0.0.1:{port}", **settings)
+    if not data_dir.exists() or not any(data_dir.iterdir()):
+        await _FURNITURE.put_into(data_dir, users)
     async with running(chosen) as control:
-        if await control.store.users.get("gate") is None:
-            await control.accounts.add_user("gate", Role.ENROLLER, PASSWORD)
-            await control.accounts.add_user("watch", Role.VIEWER, PASSWORD)
         yield Door(control, f"ws://127.0.0.1:{port}/wsi")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from quix import config
+from quix.agent.settings import AgentSettings
 from quix.exits import Exit, QuixError
 from quix.server.settings import ServerSettings
 
@@ -42,6 +43,22 @@ def test_a_value_that_does_not_fit_names_its_setting(environ: dict[str, str], fi
     with pytest.raises(QuixError, match=f"^{field}") as caught:
         load(environ=environ)
     assert caught.value.code is Exit.CONFIG
+
+
+def test_a_list_is_one_word_in_a_flag_and_a_variable_and_a_list_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "quix.toml"
+    file.write_text('allow = ["telemetry", "list"]')
+    given: dict[str, object] = {"server": "ws://localhost/wsi", "data_dir": Path("/d")}
+
+    def allow(flags: dict[str, object], environ: dict[str, str]) -> tuple[str, ...]:
+        return config.load(AgentSettings, given | flags, environ, file).allow
+
+    assert allow({}, {}) == ("telemetry", "list")
+    assert allow({}, {"QUIX_ALLOW": "vpn"}) == ("vpn",)
+    assert allow({"allow": "signal, execute,"}, {"QUIX_ALLOW": "vpn"}) == ("signal", "execute")
+    assert allow({"allow": ""}, {}) == ()
+    with pytest.raises(QuixError, match=r"^allow\[1\]: .*everything"):
+        allow({"allow": "vpn,everything"}, {})
 
 
 def test_an_unknown_setting_in_the_file_is_an_error(tmp_path: Path) -> None:
