@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import random
 import shutil
 import socket
@@ -29,15 +30,20 @@ PASSWORD = "correct horse"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of plain HTTP: to read the system's authorities takes 20 ms, which is longer than most requests."""
 
-# Tests that run at the same time, and hypothesis with its seed, must not be given the same ports.
-_RANDOM = random.SystemRandom()
+_SLICE = 1_000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Each worker has ports of its own, and gives none of them twice before all have been given: between the choice of a
+# port and the `listen` of a server that takes a second to start, nobody else chooses it. The first is another in each
+# run, for two runs at a time; hypothesis, which seeds `random`, has no say in it.
+_FIRST = random.SystemRandom().randrange(_SLICE)
+_PORTS = itertools.cycle(10_000 + _WORKER % 22 * _SLICE + (_FIRST + n) % _SLICE for n in range(_SLICE))
 
 
 def free_port() -> int:
     """Return a TCP port that nobody has, from below those that the kernel gives to whoever asks for any (ip(7),
     ip_local_port_range): no connection is given it before it is listened on."""
     while True:
-        port = _RANDOM.randrange(10_000, 32_000)
+        port = next(_PORTS)
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port
