@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib import resources
@@ -50,9 +51,13 @@ class Machine:
     def start_supervisor(self, *args: str) -> Program:
         argv = [*self.before, "setpriv", "--no-new-privs", f"--bounding-set={self._capabilities}", QUIX, "supervisor"]
         argv += [f"--data-dir={self.folder}", f"--agent-user={AGENT}", *args]
-        supervisor = self.house.start("supervisor", argv, self.env)
-        supervisor.wait_for('"event":"ready"')
-        return supervisor
+        self.supervisor = self.house.start("supervisor", argv, self.env)
+        self.supervisor.wait_for('"event":"ready"')
+        return self.supervisor
+
+    def end_supervisor(self, number: signal.Signals) -> None:
+        self.supervisor.process.send_signal(number)
+        self.supervisor.wait()
 
     def start_agent(self) -> Program:
         argv = [sys.executable, "-c", HARDENED, QUIX, "agent", f"--server={self.url}", "--username=gate"]

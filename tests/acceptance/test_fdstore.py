@@ -15,7 +15,7 @@ from acceptance.machine import Machine
 from harness.manager import Manager
 from quix import Client
 from quix.client import Started
-from quix.wire.runs import RunOptions, RunState
+from quix.wire.runs import RunOptions, RunState, Terminal
 
 pytestmark = pytest.mark.root
 
@@ -88,9 +88,7 @@ def orphanage() -> Iterator[None]:
 def test_nothing_is_lost_of_what_ends_meanwhile(place: Place, orphanage: None, number: signal.Signals) -> None:
     started = place.start()
     until(lambda: list(place.manager.kept().values()) == [3], "its descriptors are kept")
-    (supervisor,) = (each for each in place.machine.house.programs if each.log.name == "supervisor.log")
-    supervisor.process.send_signal(number)
-    supervisor.wait()
+    place.machine.end_supervisor(number)
     place.let_go()
     assert os.waitstatus_to_exitcode(os.waitpid(started.proc_id, 0)[1]) == 7
     assert not Path(f"/proc/{started.proc_id}").exists()
@@ -104,7 +102,7 @@ def test_nothing_is_lost_of_what_ends_meanwhile(place: Place, orphanage: None, n
 def test_what_goes_on_is_kept_until_it_ends(place: Place) -> None:
     started = place.start(RunOptions(restart="on-failure"))
     until(lambda: list(place.manager.kept()) == [f"run.{started.run_id}.0"], "its descriptors are kept")
-    place.machine.house.programs[-2].kill()
+    place.machine.end_supervisor(signal.SIGKILL)
     place.machine.start_supervisor()
     until(lambda: place.rest.processes(place.backend), "it is adopted")
     assert list(place.manager.kept().values()) == [3]
@@ -115,10 +113,28 @@ def test_what_goes_on_is_kept_until_it_ends(place: Place) -> None:
     until(lambda: place.manager.kept() == {}, "nothing is kept any longer")
 
 
+def test_a_terminal_and_input_go_on(place: Place) -> None:
+    terminal = place.client.execute(place.backend, ["sh"], RunOptions(terminal=Terminal(30, 90))).run_id
+    pipe = place.client.execute(place.backend, ["cat"], RunOptions(stdin="pipe")).run_id
+    offset = place.client.write_input(place.backend, terminal, 0, b"x=kept\n")
+    assert place.client.write_input(place.backend, pipe, 0, b"first ") == 6
+    until(lambda: len(place.manager.kept()) == 4, "the input of each is kept")
+    for _ in range(2):
+        place.machine.end_supervisor(signal.SIGKILL)
+        place.machine.start_supervisor()
+    place.client.write_input(place.backend, terminal, offset, b"echo still $x\nexit 3\n")
+    stdout, _, state = place.follow(terminal)
+    assert b"still kept\r\n" in stdout
+    assert state.exit_code == 3
+    assert place.client.write_input(place.backend, pipe, 6, b"second", end=True) == 12
+    assert place.follow(pipe)[0] == b"first second"
+    until(lambda: place.manager.kept() == {}, "nothing is kept any longer")
+
+
 def test_what_nobody_knows_is_let_go_of(place: Place) -> None:
     reading, writing = os.pipe()
     place.manager.put("run.nobody.0", reading)
     place.manager.put("something", writing)
-    place.machine.house.programs[-2].terminate()
+    place.machine.end_supervisor(signal.SIGTERM)
     place.machine.start_supervisor()
     until(lambda: place.manager.kept() == {}, "the manager is told so")

@@ -24,6 +24,7 @@ from quix.agent.tunnels import Tunnels
 from quix.agent.welcome import Welcome
 from quix.agent.wireguard import WireGuardTunnel
 from quix.link.router import Router
+from quix.supervisor import rlimits
 from quix.supervisor.client import SupervisorClient
 from quix.supervisor.layout import Layout
 from quix.supervisor.policy_file import PolicyFile
@@ -46,6 +47,7 @@ async def serve(settings: AgentSettings) -> None:
     layout.prepare_agent()
     policy = PolicyFile(settings.policy, layout.root, settings.allow, _tell)
     policy.load()
+    rlimits.allow_files()
     with files.locked(layout.agent / "agent.lock", "another quix agent uses this data folder"):
         supervisor = await SupervisorClient.start_or_find(
             SupervisorSettings(

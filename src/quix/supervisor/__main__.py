@@ -11,14 +11,13 @@ from typing import Final
 import msgspec
 
 from quix.exits import Exit, QuixError
-from quix.supervisor import kernel, log
+from quix.supervisor import kernel, log, rlimits
 from quix.supervisor.fdstore import FdStore
 from quix.supervisor.protocol import Started
 from quix.supervisor.settings import parse
 from quix.supervisor.supervisor import BusyError, Supervisor
 
 _STDOUT: Final = 1
-_FILES: Final = 4096
 
 
 def main() -> int:
@@ -55,10 +54,7 @@ def _settle() -> None:
     os.umask(0o077)  # the programs' too: what they write is theirs alone
     # A core file would hold whatever the program was given, and lie in a folder that it may write.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A run takes five of them; programs inherit the limit.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < _FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if hard < 0 else min(_FILES, hard), hard))
+    rlimits.allow_files()
     kernel.become_subreaper()
 
 

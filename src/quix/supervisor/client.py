@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -15,6 +16,7 @@ from msgspec.json import Decoder
 from quix import __version__, logs
 from quix.exits import Exit, QuixError
 from quix.supervisor import protocol
+from quix.supervisor.keeper import Keeper
 from quix.supervisor.launch import launch
 from quix.supervisor.layout import Layout
 from quix.supervisor.protocol import (
@@ -48,6 +50,7 @@ log = logs.get(__name__)
 _FIND_LIMIT: Final = 30.0
 _HELLO_LIMIT: Final = 10.0
 _WAIT_LIMIT: Final = 10.0
+_ATTEMPTS: Final = 5
 _RETRY: Final = 1.0
 _SERVICE_RETRY: Final = 0.2
 _PAUSE: Final = 0.05
@@ -98,7 +101,8 @@ class SupervisorClient:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._keeper = Keeper()
         self._launched: set[int] = set()
         self._obstacle = ""
 
@@ -116,15 +120,16 @@ class SupervisorClient:
         client.is_service = client._layout.has_service
         if not client.is_service:
             await client._connect()
-        client._keeper = asyncio.create_task(client._keep())
+        client._reading = asyncio.create_task(client._keep())
         return client
 
     async def close(self) -> None:
         """Leave the supervisor, which goes on."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         await self._disconnect()
+        self._keeper.close()
         self._reap()
 
     async def end(self) -> None:
@@ -132,9 +137,9 @@ class SupervisorClient:
         for run in await self.runs():
             with contextlib.suppress(Refusal):  # it ended by itself
                 await self.signal(run.pid, "SIGKILL")
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         if self._reader is not None:
             await self._retire(self._reader)
 
@@ -196,13 +201,11 @@ class SupervisorClient:
             raise Refusal(Reason.UNAVAILABLE, "the supervisor ended meanwhile; view_running tells what runs") from None
 
     async def _insist(self, ask: Ask, decoder: Decoder[A]) -> A:
-        """Call, and once more where the supervisor ended: for what may be asked twice."""
-        try:
-            return await self._call(ask, decoder)
-        except _LostError:
+        """Call, and again where the supervisor ended: for what may be asked more than once."""
+        for _ in range(_ATTEMPTS):
             with contextlib.suppress(_LostError):
                 return await self._call(ask, decoder)
-            raise Refusal(Reason.UNAVAILABLE, "the supervisor ended twice in a row") from None
+        raise Refusal(Reason.UNAVAILABLE, "one supervisor after the other ended")
 
     async def _call(self, ask: Ask, decoder: Decoder[A]) -> A:
         try:
@@ -308,7 +311,7 @@ class SupervisorClient:
 
     async def _launch(self) -> None:
         self._reap()
-        pid, started = await launch(self._settings)
+        pid, started = await launch(self._settings, await self._keeper.kept())
         self._launched.add(pid)
         if started.state == "failed":
             raise QuixError(started.detail, Exit(started.code))
@@ -330,6 +333,8 @@ class SupervisorClient:
             self._reader, self._writer = await self._open()
             async with asyncio.timeout(_HELLO_LIMIT):
                 welcome = await self._hello(key)
+                if not welcome.is_service:
+                    await self._keeper.attach(self._connected_socket(), Hello(key, self._settings.identity))
                 if welcome.matches or welcome.is_service:
                     self._found(welcome)
                     return True
@@ -371,10 +376,19 @@ class SupervisorClient:
         return future.result()
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(sock=self._connected_socket(), limit=protocol.MAX_LINE)
+
+    def _connected_socket(self) -> socket.socket:
+        """Return a socket that is connected to the supervisor. Raises OSError."""
         # Through the folder's descriptor: a socket's own path may have 107 bytes only (unix(7)).
         folder = os.open(self._layout.supervisor, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        connected = socket.socket(socket.AF_UNIX)
         try:
-            path = f"/proc/self/fd/{folder}/{self._layout.socket.name}"
-            return await asyncio.open_unix_connection(path, limit=protocol.MAX_LINE)
+            connected.setblocking(False)
+            connected.connect(f"/proc/self/fd/{folder}/{self._layout.socket.name}")
+        except BaseException:
+            connected.close()
+            raise
         finally:
             os.close(folder)
+        return connected

@@ -1,27 +1,84 @@
-"""What the service manager keeps of programs while there is no supervisor: systemd's file descriptor store.
+"""What is kept of programs while there is no supervisor, and by whom.
 
 A program that ends before the next supervisor is there leaves its exit status with its pidfd (Linux 6.15), and what it
-wrote in its pipes; both are gone with the last descriptor of them. So the service manager is given one of each, and
-hands them to the next supervisor (sd_notify(3), FDSTORE; sd_listen_fds(3)).
+wrote in its pipes; its terminal and its input end with the last descriptor of them. So somebody else is given one of
+each, and hands them to the next supervisor: a service manager (systemd's file descriptor store: sd_notify(3), FDSTORE;
+sd_listen_fds(3)), or the agent that starts its own supervisor (`quix.supervisor.keeper`).
 """
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import signal
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from quix import notify
-from quix.supervisor import log
+from quix.supervisor import handover, log, protocol
+from quix.supervisor.backlog import Backlog
+from quix.supervisor.listener import Connection
+from quix.supervisor.living import Living
 from quix.supervisor.run import Run
 
-_FIRST: Final = 3
-_PREFIX: Final = "run."
+
+class Keeper(Protocol):
+    """Whoever keeps descriptors by names."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it still does."""
+
+    def keep(self, name: str, descriptors: Sequence[int]) -> None:
+        """Take copies of them, besides all that have other names."""
+
+    def forget(self, name: str) -> None:
+        """Let go of those of a name."""
+
+
+class Left:
+    """What was left of one program; whoever takes something of it has to close it."""
+
+    def __init__(self) -> None:
+        self.pidfd: int | None = None
+        self.terminal: int | None = None
+        self.input: int | None = None
+        self.backlog: Backlog | None = None
+
+    def add(self, descriptor: int) -> None:
+        """Take a descriptor over. One that can be had by its name, as a pipe of output can, is closed."""
+        superfluous: int | None = descriptor
+        if _is_pidfd(descriptor):
+            self.pidfd, superfluous = descriptor, self.pidfd
+        elif os.isatty(descriptor):
+            self.terminal, superfluous = descriptor, self.terminal
+        elif (backlog := Backlog.find(descriptor)) is not None:
+            superfluous = self._add_backlog(backlog)
+        elif fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+            self.input, superfluous = descriptor, self.input
+        if superfluous is not None:
+            os.close(superfluous)
+
+    def close(self) -> None:
+        """Let go of all that nobody took."""
+        for descriptor in (self.pidfd, self.terminal, self.input):
+            if descriptor is not None:
+                os.close(descriptor)
+        if self.backlog is not None:
+            self.backlog.close()
+
+    def _add_backlog(self, backlog: Backlog) -> int | None:
+        if self.backlog is None:
+            self.backlog = backlog
+            return None
+        # The supervisor ended after it had the newer one kept, and before it had the older one forgotten.
+        older, self.backlog = sorted((self.backlog, backlog), key=lambda each: each.base)
+        return older.descriptor
 
 
 class FdStore:
-    """The descriptors of one supervisor's programs. Without a service manager it does nothing.
+    """The descriptors of one supervisor's programs. Without a keeper it does nothing.
 
     Attributes:
         end: the first descriptor above all that were handed over.
@@ -29,63 +86,109 @@ class FdStore:
 
     def __init__(self) -> None:
         """Take over what an earlier supervisor left; programs inherit nothing of it."""
-        self._inherited: dict[str, list[int]] = {}
-        names = _handed_over()
-        self.end = _FIRST + len(names)
-        for descriptor, name in enumerate(names, _FIRST):
+        self._left: dict[str, list[int]] = {}
+        names = handover.names()
+        self.end = handover.FIRST + len(names)
+        for descriptor, name in enumerate(names, handover.FIRST):
             os.set_inheritable(descriptor, False)
-            self._inherited.setdefault(name, []).append(descriptor)
-        self._kept = set(self._inherited)
+            self._left.setdefault(_program(name), []).append(descriptor)
+        self._kept: dict[Keeper, set[str]] = {}
+        if notify.has_manager():
+            self._kept[_ServiceManager()] = set(names)
 
-    def keep(self, run: Run, pidfd: int, pipes: Iterable[int]) -> None:
-        """Have a run's program kept: by its pidfd, and the ends of its pipes that are read from."""
-        name = _name(run)
-        if name in self._kept or not notify.has_manager():
-            return
-        self._kept.add(name)
-        # A pipe that nobody writes to any more, and a process that has ended, are what is to be kept.
-        _tell("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=[pidfd, *pipes])
+    def add(self, keeper: Keeper) -> None:
+        """Have somebody else keep what `keep` is told of from now on."""
+        self._kept[keeper] = set()
+
+    def keep(self, living: Living) -> None:
+        """Have kept what a program has now, and nothing that it had before."""
+        program = _name(living.run)
+        wanted = {program: living.descriptors}
+        if living.feed is not None:
+            wanted[f"{program}.{living.feed.stage}"] = living.feed.descriptors
+        for keeper, names in self._keepers():
+            for name in wanted.keys() - names:
+                keeper.keep(name, wanted[name])
+                names.add(name)
+            self._forget(keeper, names, {name for name in names if _program(name) == program} - wanted.keys())
 
     def forget(self, run: Run) -> None:
         """All is known of a run's program."""
-        self._drop(_name(run))
+        program = _name(run)
+        for keeper, names in self._keepers():
+            self._forget(keeper, names, {name for name in names if _program(name) == program})
 
-    def pidfd(self, run: Run) -> int | None:
-        """Return the descriptor of a run's program that an earlier supervisor left, to be closed by whoever asks."""
-        descriptors = self._inherited.get(_name(run), [])
-        for descriptor in descriptors:
-            if _is_pidfd(descriptor):
-                descriptors.remove(descriptor)
-                return descriptor
-        return None
+    def take(self, run: Run) -> Left:
+        """Return what an earlier supervisor left of a run's program."""
+        left = Left()
+        for descriptor in self._left.pop(_name(run), ()):
+            left.add(descriptor)
+        return left
 
     def settle(self, runs: Iterable[Run]) -> None:
         """Those runs have been taken over: let go of all else."""
-        for descriptors in self._inherited.values():
-            for descriptor in descriptors:
-                os.close(descriptor)
-        left = self._inherited.keys() - {_name(run) for run in runs}
-        self._inherited.clear()
-        for name in left:
-            self._drop(name)
+        for descriptor in itertools.chain(*self._left.values()):
+            os.close(descriptor)
+        self._left.clear()
+        programs = {_name(run) for run in runs}
+        for keeper, names in self._keepers():
+            self._forget(keeper, names, {name for name in names if _program(name) not in programs})
 
-    def _drop(self, name: str) -> None:
-        if name in self._kept:
-            self._kept.remove(name)
-            _tell("FDSTOREREMOVE=1", f"FDNAME={name}")
+    def _keepers(self) -> list[tuple[Keeper, set[str]]]:
+        self._kept = {keeper: names for keeper, names in self._kept.items() if keeper.is_there}
+        return [*self._kept.items()]
+
+    @staticmethod
+    def _forget(keeper: Keeper, names: set[str], some: set[str]) -> None:
+        names -= some
+        for name in some:
+            keeper.forget(name)
 
 
-def _handed_over() -> list[str]:
-    """Return the names of the descriptors from the third on that were handed to this process."""
-    pid, count, names = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
-    if pid != str(os.getpid()) or not count.isdecimal():
-        return []
-    return (names.split(":") + [""] * int(count))[: int(count)]
+class AgentKeeper:
+    """The agent at the other end of a connection (`quix.supervisor.protocol.Keep`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def is_there(self) -> bool:
+        return self._connection.is_open
+
+    def keep(self, name: str, descriptors: Sequence[int]) -> None:
+        try:
+            self._connection.send(protocol.encode_kept(name, len(descriptors)), descriptors)
+        except OSError as error:
+            log.event("warning", "the agent could not be given what to keep", name=name, error=str(error))
+
+    def forget(self, name: str) -> None:
+        self._connection.send(protocol.encode_kept(name, 0))
+
+
+class _ServiceManager:
+    is_there = True
+
+    def keep(self, name: str, descriptors: Sequence[int]) -> None:
+        # A pipe that nobody writes to any more, and a process that has ended, are what is to be kept.
+        self._tell("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0", descriptors=descriptors)
+
+    def forget(self, name: str) -> None:
+        self._tell("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    @staticmethod
+    def _tell(*facts: str, descriptors: Sequence[int] = ()) -> None:
+        if obstacle := notify.tell(*facts, descriptors=descriptors):
+            log.event("warning", "the service manager could not be told", fact=facts[0], error=obstacle)
 
 
 def _name(run: Run) -> str:
     # Each start of a run is a program of its own.
-    return f"{_PREFIX}{run.id}.{run.restarts}"
+    return f"run.{run.id}.{run.restarts}"
+
+
+def _program(name: str) -> str:
+    """Return what `_name` gave, of a name that begins with it."""
+    return ".".join(name.split(".")[:3])
 
 
 def _is_pidfd(descriptor: int) -> bool:
@@ -93,11 +196,6 @@ def _is_pidfd(descriptor: int) -> bool:
         signal.pidfd_send_signal(descriptor, 0)
     except (ProcessLookupError, PermissionError):
         return True
-    except OSError:  # EBADF: it is a pipe
+    except OSError:  # EBADF: it is something else
         return False
     return True
-
-
-def _tell(*facts: str, descriptors: Iterable[int] = ()) -> None:
-    if obstacle := notify.tell(*facts, descriptors=[*descriptors]):
-        log.event("warning", "the service manager could not be told", fact=facts[0], error=obstacle)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 import msgspec
 
 from quix.exits import Exit, QuixError
+from quix.supervisor import handover
 from quix.supervisor.layout import Layout
 from quix.supervisor.protocol import Started
 from quix.supervisor.settings import SupervisorSettings
@@ -27,8 +31,10 @@ def become(settings: SupervisorSettings) -> NoReturn:
     os.execv(sys.executable, [*_COMMAND, *argv])
 
 
-async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
+async def launch(settings: SupervisorSettings, kept: Sequence[tuple[str, int]]) -> tuple[int, Started]:
     """Start a supervisor, and wait until it has said what became of that; return its pid, too.
+
+    It is handed copies of the descriptors that were `kept` by a name, as a service manager does (sd_listen_fds(3)).
 
     It leads a session of its own, so that no signal to the agent's process group reaches it, writes to
     DIR/supervisor/log, and inherits nothing else of the agent.
@@ -40,7 +46,7 @@ async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
     layout.prepare_supervisor()
     reading, writing = os.pipe()
     try:
-        pid = _spawn(settings, layout, writing)
+        pid = _spawn(settings, layout, writing, kept)
     except OSError as error:
         os.close(reading)
         raise QuixError(f"supervisor: it could not be started: {error}", Exit.SOFTWARE) from error
@@ -49,20 +55,32 @@ async def launch(settings: SupervisorSettings) -> tuple[int, Started]:
     return pid, await _outcome(reading, layout)
 
 
-def _spawn(settings: SupervisorSettings, layout: Layout, output: int) -> int:
+def _spawn(settings: SupervisorSettings, layout: Layout, output: int, kept: Sequence[tuple[str, int]]) -> int:
     environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return os.posix_spawn(
-        sys.executable,
-        [*_COMMAND, *settings.argv()],
-        environ,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_OPEN, 2, str(layout.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-        ],
-        setsid=True,
-        setsigmask=(),
-    )
+    environ |= handover.environment([name for name, _ in kept])
+    with contextlib.ExitStack() as stack:
+        return os.posix_spawn(
+            sys.executable,
+            [*_COMMAND, *settings.argv()],
+            environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_OPEN, 2, str(layout.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                *_hand_over([descriptor for _, descriptor in kept], stack),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+
+
+def _hand_over(kept: Sequence[int], stack: contextlib.ExitStack) -> Iterator[tuple[int, int, int]]:
+    above = handover.FIRST + len(kept)
+    for number, descriptor in enumerate(kept, handover.FIRST):
+        # From above all numbers that are to be theirs, so that none takes the place of one that is still to come.
+        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above)
+        stack.callback(os.close, copy)
+        yield os.POSIX_SPAWN_DUP2, copy, number
 
 
 async def _outcome(reading: int, layout: Layout) -> Started:

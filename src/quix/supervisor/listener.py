@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,19 +24,49 @@ _BACKLOG: Final = 16
 _PAUSE: Final = 0.1
 
 
+class _Message:
+    """Lines that wait to be sent, and copies of the descriptors that come with them."""
+
+    def __init__(self, data: bytes, descriptors: Iterable[int]) -> None:
+        """Raises OSError where there can be no further descriptor."""
+        self.data = bytearray(data)
+        self.descriptors: list[int] = []
+        try:
+            for descriptor in descriptors:
+                self.descriptors.append(os.dup(descriptor))
+        except OSError:
+            self.close()
+            raise
+
+    def send(self, to: socket.socket) -> None:
+        """Send of it what there is room for. Raises OSError."""
+        if self.descriptors:
+            count = socket.send_fds(to, [self.data], self.descriptors)
+            self.close()
+        else:
+            count = to.send(self.data)
+        del self.data[:count]
+
+    def close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors.clear()
+
+
 class Connection:
     """One agent.
 
     Attributes:
         is_greeted: whether the agent has shown the key.
+        is_open: whether it has not ended.
     """
 
     def __init__(self, listener: Listener, accepted: socket.socket) -> None:
         self._listener = listener
         self._socket = accepted
         self._received = bytearray()
-        self._unsent = bytearray()
-        self._is_open = True
+        self._unsent: deque[_Message] = deque()
+        self.is_open = True
         self.is_greeted = False
 
     def fileno(self) -> int:
@@ -45,30 +76,38 @@ class Connection:
         """The socket can be read or written."""
         if events & WRITE:
             self._flush()
-        if events & READ and self._is_open:
+        if events & READ and self.is_open:
             self._read()
 
-    def send(self, line: bytes) -> None:
-        """Send a line, now or as soon as there is room; nothing happens where the agent has gone."""
-        if not self._is_open:
+    def send(self, line: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send a line, and copies of descriptors with it, now or as soon as there is room; nothing happens where the
+        agent has gone. Raises OSError where a descriptor cannot be copied."""
+        if not self.is_open:
             return
-        self._unsent += line
-        if len(self._unsent) > _MAX_UNREAD:
+        if not descriptors and self._unsent:
+            self._unsent[-1].data += line
+        else:
+            self._unsent.append(_Message(line, descriptors))
+        if sum(len(message.data) for message in self._unsent) > _MAX_UNREAD:
             log.event("warning", "an agent does not read its replies; cut off")
             self.close()
         else:
             self._flush()
 
     def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
+        if self.is_open:
+            self.is_open = False
             self._listener.closed(self)
             self._socket.close()
+            for message in self._unsent:
+                message.close()
 
     def _flush(self) -> None:
         try:
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent)]
+                self._unsent[0].send(self._socket)
+                if not self._unsent[0].data:
+                    self._unsent.popleft()
         except BlockingIOError:
             self._listener.loop.change(self, READ | WRITE)
         except OSError:
@@ -91,7 +130,7 @@ class Connection:
             *lines, rest = self._received.split(b"\n")
             self._received = rest
             for line in lines:
-                if self._is_open:
+                if self.is_open:
                     self._listener.handle(self, bytes(line))
         elif len(self._received) > MAX_LINE:
             log.event("warning", "a line is longer than any call; cut off")

@@ -56,6 +56,12 @@ class Living:
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(0))
 
+    @property
+    def descriptors(self) -> list[int]:
+        """What a successor needs that was not its parent; what the program reads is kept by itself (`feed`)."""
+        sources = [] if self.output is None else self.output.sources
+        return [self.pidfd, *sources, *([] if self._terminal is None else [self._terminal])]
+
     def resize(self, size: Terminal) -> None:
         """Raises Refusal where there is no terminal."""
         if self._terminal is None:
@@ -66,7 +72,7 @@ class Living:
         """Let go of all but the output, which outlives the program."""
         os.close(self.pidfd)
         if self.feed is not None:
-            self.feed.close()
+            self.feed.release()
         if self._terminal is not None:
             os.close(self._terminal)
         for timer in self.timers:

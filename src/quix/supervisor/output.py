@@ -79,8 +79,12 @@ class Output:
         os.close(reading)
         return end
 
-    def follow_pipes(self) -> None:
-        """Follow the pipes of a program that an earlier supervisor started, where it has them. Raises OSError."""
+    def follow_again(self, terminal: int | None) -> None:
+        """Follow what a program writes that an earlier supervisor started: its pipes, where it has them, or a copy of
+        our end of its terminal. Raises OSError."""
+        if terminal is not None:
+            self._spools["stdout"].feed(os.dup(terminal))
+            return
         for stream, path in self._pipes.items():
             try:
                 source = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)

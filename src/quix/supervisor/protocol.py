@@ -101,11 +101,24 @@ class Acknowledge(Struct, tag="acknowledge"):
     run: RunKey
 
 
+class Keep(Struct, tag="keep"):
+    """From here on the connection is told, by `Kept`, what to keep for the next supervisor; not of one that is a
+    service. Answered by null, once it has been told of all there is."""
+
+
 class Retire(Struct, tag="retire"):
     """Make room for another supervisor; programs go on. Answered by null, and by the end of the connection."""
 
 
-Ask = Hello | Spawn | ListRuns | ListPorts | ListStates | Read | Write | Resize | Signal | Acknowledge | Retire
+Ask = Hello | Spawn | ListRuns | ListPorts | ListStates | Read | Write | Resize | Signal | Acknowledge | Keep | Retire
+
+
+class Kept(Struct):
+    """With the line come `count` descriptors that are to be kept by this name; 0: those of this name need not be kept
+    any more."""
+
+    name: str
+    count: int
 
 
 class Call(Struct):
@@ -114,13 +127,14 @@ class Call(Struct):
 
 
 class Reply(Struct):
-    """`answer`, or the `reason` and `detail` of a refusal; or, with the id 0 that no call has, a `notice`."""
+    """`answer`, or the `reason` and `detail` of a refusal; or, with the id 0 that no call has, a `notice` or `kept`."""
 
     id: int
     answer: Raw | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     detail: str = ""
     notice: RunState | UnsetType = UNSET
+    kept: Kept | UnsetType = UNSET
 
 
 class Written(Struct):
@@ -172,6 +186,10 @@ def encode_answer(number: int, answer: Any) -> bytes:
 
 def encode_notice(state: RunState) -> bytes:
     return _encode(Reply(0, notice=state)) + b"\n"
+
+
+def encode_kept(name: str, count: int) -> bytes:
+    return _encode(Reply(0, kept=Kept(name, count))) + b"\n"
 
 
 def encode_refusal(number: int, refusal: Refusal) -> bytes:

@@ -20,8 +20,18 @@ from msgspec import UNSET
 
 from quix.wire.runs import RunLimits
 
+_FILES: Final = 4096
+"""What a supervisor, and an agent that keeps the descriptors of programs, may have open: a run has up to nine."""
+
 _CPU_GRACE: Final = 1
 """Seconds between SIGXCPU and SIGKILL."""
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may need, where the hard limit lets it. Programs inherit that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if hard < 0 else min(_FILES, hard), hard))
 
 
 def rlimits(limits: RunLimits, *, in_cgroup: bool) -> list[tuple[int, int]]:

@@ -51,6 +51,7 @@ class Run(Struct, frozen=True, kw_only=True):
         last: how its last start ended, where it was started again.
         unattended: whether nobody waits for its output any more, so that it need not wait for anybody.
         stopped: whether it was told to end, so that it is not started again.
+        verdict: why Quix ends its program, once it does.
         ended: how it ended, once it has.
         acknowledged: whether whoever asked knows of that.
     """
@@ -73,6 +74,7 @@ class Run(Struct, frozen=True, kw_only=True):
     last: Ended | None = None
     unattended: bool = False
     stopped: bool = False
+    verdict: Outcome | None = None
     ended: Ended | None = None
     acknowledged: bool = False
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from quix.supervisor import command, ending, log, marks, proc, signals, tree
 from quix.supervisor.cgroups import Cgroups
-from quix.supervisor.fdstore import FdStore
+from quix.supervisor.fdstore import FdStore, Keeper
 from quix.supervisor.guard import Guard
 from quix.supervisor.layout import Layout
 from quix.supervisor.living import Living
@@ -68,7 +68,7 @@ class Runs:
         self._store = store
         self._loop = loop
         living = self.register.living
-        self._guard = Guard(layout.data, cgroups.available, loop, lambda: tuple(living.values()), self._condemn)
+        self._guard = Guard(layout.data, cgroups.available, loop, lambda: tuple(living.values()), self.condemn)
 
     def running(self) -> list[Run]:
         """Return the programs that run, oldest first."""
@@ -161,8 +161,18 @@ class Runs:
         self.register.living[living.run.pid] = living
         self.register.current[living.run.id] = living.run
         if living.output is not None:
-            self._store.keep(living.run, living.pidfd, living.output.sources)
+            self._store.keep(living)
+        if living.feed is not None:
+            living.feed.changed = partial(self._store.keep, living)
+            living.feed.flush()  # what an earlier supervisor did not pass on any more
         self._guard.watch(living)
+
+    def keep_by(self, keeper: Keeper) -> None:
+        """Have somebody keep what the programs have that run, for a supervisor after this one."""
+        self._store.add(keeper)
+        for living in self.register.living.values():
+            if living.output is not None:
+                self._store.keep(living)
 
     def start_again(self, run_id: str) -> None:
         """The next start of a run is due."""
@@ -172,7 +182,7 @@ class Runs:
         run = run.changed(pid=0, start=proc.now(), boot_id=self.boot_id, next_start=None, restarts=run.restarts + 1)
         try:
             policy = self._owner()
-            run = run.changed(limits=policy.admit(run.cmd, run.options).limits, ports=policy.ports)
+            run = run.changed(limits=policy.admit(run.cmd, run.options).limits, ports=policy.ports, verdict=None)
             self.register.journal.update(run, sync=True)
             run = self._execute(run)
         except OSError as error:
@@ -273,14 +283,15 @@ class Runs:
     def _has_written(self, run_id: str, total: int) -> None:
         living = self.register.program(run_id)
         if living is not None and living.run.limits.output and total > living.run.limits.output:
-            self._condemn(living, Outcome.OUTPUT_LIMIT)
+            self.condemn(living, Outcome.OUTPUT_LIMIT)
         self.wrote(run_id)
 
-    def _condemn(self, living: Living, outcome: Outcome) -> None:
+    def condemn(self, living: Living, outcome: Outcome) -> None:
         """End a program that took more than it may; one that takes too long is asked first."""
         if living.verdict is not None or self.register.living.get(living.run.pid) is not living:
             return
         living.verdict = outcome
+        self.register.note(living.run.changed(verdict=outcome))
         log.event("info", "a program is ended", run=living.run.id, pid=living.run.pid, why=outcome)
         if outcome is Outcome.TIMEOUT:
             signals.terminate(lambda: tree.members(living.run, proc.table()))

@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import UNSET
+
 from quix.supervisor import command, log, rlimits, tree
 from quix.supervisor.cgroup import Cgroup
 from quix.supervisor.cgroups import Cgroups
+from quix.supervisor.fdstore import Left
 from quix.supervisor.feed import Feed
 from quix.supervisor.layout import Layout
 from quix.supervisor.living import Living
@@ -20,7 +23,7 @@ from quix.supervisor.sandbox import Sandbox
 from quix.supervisor.spawn import Plan, Streams, spawn
 from quix.supervisor.terminal import open_pty
 from quix.wire.reasons import Reason, Refusal
-from quix.wire.runs import RunOptions
+from quix.wire.runs import Outcome, RunOptions
 
 _SPARE: Final = 16
 """Descriptors that must be left after a start: to look at processes, and at what runs wrote."""
@@ -41,7 +44,7 @@ class _Open:
     def give_up(self) -> None:
         """The program does not run."""
         if self.feed is not None:
-            self.feed.close()
+            self.feed.release()
         if self.pty is not None:
             os.close(self.pty)
         if self.cgroup is not None:
@@ -103,15 +106,31 @@ class Starter:
             complete, os.pidfd_open(pid), output, feed=opened.feed, pty=opened.pty, cgroup=opened.cgroup
         )
 
-    def adopt(self, run: Run, pidfd: int, output: Output | None) -> Living:
-        """Take over a program that an earlier supervisor started; its input and its terminal ended with that."""
+    def adopt(self, run: Run, pidfd: int, output: Output | None, left: Left) -> Living:
+        """Take over a program that an earlier supervisor started, and what was left of it."""
         if output is not None:
             try:
-                output.follow_pipes()
+                output.follow_again(left.terminal)
             except OSError as error:
                 log.event("error", "a program's output is lost from here on", run=run.id, error=str(error))
+        feed = self._feed_again(run, left)
+        terminal, left.terminal = left.terminal, None
         cgroup = self._cgroups.find(run.id, run.limits)
-        return Living(run, pidfd, output, adopted=True, cgroup=cgroup)
+        return Living(run, pidfd, output, adopted=True, feed=feed, pty=terminal, cgroup=cgroup)
+
+    def _feed_again(self, run: Run, left: Left) -> Feed | None:
+        is_terminal = run.options.terminal is not UNSET
+        if left.backlog is None or (is_terminal and left.terminal is None):
+            return None
+        target = left.input if left.terminal is None else os.dup(left.terminal)
+        feed = Feed(target, self._loop, is_terminal=is_terminal, backlog=left.backlog)
+        left.input = left.backlog = None
+        return feed
+
+    def exceeded(self, run: Run) -> Outcome | None:
+        """Return which limit a run's control group saw passed, if there is a group."""
+        cgroup = self._cgroups.find(run.id, run.limits)
+        return None if cgroup is None else cgroup.exceeded()
 
     def sweep(self, keep: set[str]) -> None:
         """Kill what is in the control groups of earlier runs other than those, and remove the groups."""

@@ -19,13 +19,13 @@ from quix.supervisor import layout as folders
 from quix.supervisor.account import Owner, resolve_agent
 from quix.supervisor.calls import Calls
 from quix.supervisor.cgroups import Cgroups
-from quix.supervisor.fdstore import FdStore
+from quix.supervisor.fdstore import AgentKeeper, FdStore
 from quix.supervisor.layout import Layout
 from quix.supervisor.listener import Connection, Listener
 from quix.supervisor.loop import READ, Loop
 from quix.supervisor.policy import Policy
 from quix.supervisor.policy_file import PolicyFile
-from quix.supervisor.protocol import Call, Hello, Read, Retire, Welcome, Written
+from quix.supervisor.protocol import Call, Hello, Keep, Read, Retire, Welcome, Written
 from quix.supervisor.reads import Reads
 from quix.supervisor.runs import Runs
 from quix.supervisor.sandbox import Sandbox
@@ -162,6 +162,9 @@ class Supervisor:
             self._owner().check("execute")
             self._reads.read(ask, partial(self._written, connection, call.id))
             return
+        elif isinstance(ask, Keep):
+            self._keep_by(connection)
+            answer = None
         elif isinstance(ask, Retire):
             self._retire()
             answer = None
@@ -186,6 +189,12 @@ class Supervisor:
         most = self._settings.max_programs
         fewer = most if policy.max_programs is None else min(most, policy.max_programs)
         return msgspec.structs.replace(policy, max_programs=fewer)
+
+    def _keep_by(self, connection: Connection) -> None:
+        # What can read a program's output and write its input is not for an agent without rights.
+        if self._settings.service:
+            raise Refusal(Reason.PERMISSION_DENIED, "this supervisor is a service, and has its service manager keep it")
+        self._runs.keep_by(AgentKeeper(connection))
 
     def _retire(self) -> None:
         if self._settings.service:

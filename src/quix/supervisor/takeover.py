@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from quix.supervisor import ending, kernel, log, proc, signals, tree
-from quix.supervisor.fdstore import FdStore
+from quix.supervisor.fdstore import FdStore, Left
 from quix.supervisor.loop import READ, Loop
 from quix.supervisor.output import Output
 from quix.supervisor.run import Run
@@ -72,34 +73,39 @@ class Takeover:
         self._loop.later(left, partial(self._runs.start_again, run.id))
 
     def _take(self, run: Run) -> None:
-        pidfd = self._find(run)
-        kept = self._runs.open_output(run)
-        self._register.current[run.id] = run
-        if pidfd is None or _was_reaped(pidfd):
-            self._has_ended(run, pidfd, kept)
-            return
-        self._runs.lives(self._runs.starter.adopt(run, pidfd, kept))
+        with contextlib.closing(self._store.take(run)) as left:
+            pidfd = self._find(run, left)
+            kept = self._runs.open_output(run)
+            self._register.current[run.id] = run
+            if pidfd is None or _was_reaped(pidfd):
+                self._has_ended(run, pidfd, kept, left)
+                return
+            living = self._runs.starter.adopt(run, pidfd, kept, left)
         self._loop.watch(pidfd, READ, lambda _events: self._ended(run.pid, pidfd))
+        self._runs.lives(living)
+        if run.verdict is not None:  # the last supervisor may have been killed before the program was
+            self._runs.condemn(living, run.verdict)
 
-    def _has_ended(self, run: Run, pidfd: int | None, kept: Output | None) -> None:
+    def _has_ended(self, run: Run, pidfd: int | None, kept: Output | None, left: Left) -> None:
         """A program ended while there was no supervisor; its pid may be another's by now."""
-        status = None
+        status = verdict = None
         if pidfd is not None:
             status = kernel.exit_status(pidfd)
             os.close(pidfd)
         if run.boot_id == self._runs.boot_id:
+            verdict = run.verdict or self._runs.starter.exceeded(run)
             signals.kill(lambda: tree.members(run, proc.table()))
             if kept is not None:
-                kept.follow_pipes()
-        self._runs.drained(run, ending.ended(status, None, run.limits, time.time()))
+                kept.follow_again(left.terminal)
+        self._runs.drained(run, ending.ended(status, verdict, run.limits, time.time()))
 
-    def _find(self, run: Run) -> int | None:
-        """Return the pidfd of a run's program, where it is there, or the service manager has kept it."""
+    def _find(self, run: Run, left: Left) -> int | None:
+        """Return the pidfd of a run's program, where it is there, or was kept."""
         if not run.pid or run.boot_id != self._runs.boot_id:
             return None
-        kept = self._store.pidfd(run)
-        if kept is not None or run.pid in self._register.living:
-            return kept
+        if left.pidfd is not None or run.pid in self._register.living:
+            pidfd, left.pidfd = left.pidfd, None
+            return pidfd
         try:
             pidfd = os.pidfd_open(run.pid)
         except OSError:  # ESRCH; EINVAL where the number is a thread's now

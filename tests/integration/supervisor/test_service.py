@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from collections.abc import Iterator
 import pytest
 
 from harness.supervisor import House, is_alive, until
+from quix.supervisor import protocol
 from quix.supervisor.client import SupervisorClient
+from quix.supervisor.protocol import Hello, Keep
+from quix.wire.reasons import Reason
 
 IDLE = """
 import sys
@@ -69,6 +73,19 @@ async def test_an_agent_with_other_settings_takes_it_as_it_is(house: House, serv
     again = await service.start()
     assert [each.pid for each in await client.runs()] == [run.pid]
     assert client.pid == again.pid, "the agent has waited for the service, and started none"
+
+
+async def test_it_gives_its_agent_nothing_that_programs_hold(house: House, service: Service) -> None:
+    """An agent without rights must not get at their input and output."""
+    await service.start()
+    asks = protocol.encode_call(1, Hello(house.layout.key.read_text(), "")) + protocol.encode_call(2, Keep())
+    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as lines:
+        sock.connect(str(house.layout.socket))
+        sock.sendall(asks)
+        greeted, refused = (protocol.refusal(protocol.decode_reply(lines.readline())) for _ in range(2))
+    assert greeted is None
+    assert refused is not None
+    assert refused.reason is Reason.PERMISSION_DENIED
 
 
 async def test_sigterm_ends_it_and_programs_go_on(house: House, service: Service) -> None:

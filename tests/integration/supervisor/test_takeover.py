@@ -14,14 +14,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.runs import ended
+from harness.runs import ended, gone
 from harness.supervisor import House, is_alive, until
 from quix.exits import Exit, QuixError
 from quix.supervisor import proc, tree
 from quix.supervisor.client import SupervisorClient
+from quix.supervisor.run import Run
 from quix.supervisor.settings import SandboxMode
 from quix.wire.reasons import Reason, Refusal
-from quix.wire.runs import RunOptions
+from quix.wire.runs import RunLimits, RunOptions
 
 
 async def stop(client: SupervisorClient, number: signal.Signals) -> None:
@@ -62,6 +63,35 @@ async def test_what_ended_while_there_was_no_supervisor_is_forgotten(house: Hous
     await until(lambda: not is_alive(run.pid) and not is_alive(pid))
     client = await house.client()
     assert await client.runs() == []
+
+
+def decided(house: House, run: Run, verdict: str) -> None:
+    """The supervisor was killed when it had decided to end a run's program, and had not yet done so."""
+    record = house.layout.runs / f"{run.id}.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"verdict": verdict}))
+
+
+async def test_why_a_program_is_ended_is_on_the_disk_before_it_is_ended(house: House) -> None:
+    client = await house.client()
+    options = RunOptions(limits=RunLimits(time=0.3))
+    script = "trap 'touch asked' TERM; while :; do sleep 0.01; done"
+    await client.spawn(["sh", "-c", script], options, "k")
+    await until(house.path("asked").exists, what="it was asked to end")
+    assert json.loads((house.layout.runs / "k.json").read_text())["verdict"] == "timeout"
+    assert (await ended(client, "k")).outcome == "timeout"
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+async def test_the_next_supervisor_knows_why_a_program_is_ended(house: House, is_dead: bool) -> None:
+    client = await house.client()
+    run = await client.spawn(["sleep", "1000"], RunOptions(), "k")
+    await gone(client)
+    decided(house, run, "output_limit")
+    if is_dead:
+        os.kill(run.pid, signal.SIGKILL)
+        await until(lambda: not is_alive(run.pid))
+    client = await house.client()
+    assert (await ended(client, "k")).outcome == "output_limit"
 
 
 async def test_the_status_of_a_program_that_ended_meanwhile_is_known_while_its_parent_has_not_asked(

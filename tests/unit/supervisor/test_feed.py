@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import termios
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.loop import turn, turn_until
+from quix.supervisor.backlog import Backlog
 from quix.supervisor.feed import Feed
 from quix.supervisor.loop import Loop
 from quix.wire.reasons import Reason, Refusal
@@ -32,6 +34,15 @@ class Pipe:
         self.feed = Feed(target, self.loop, is_terminal=False)
         self.target = target
 
+    def succeed(self) -> None:
+        """The supervisor is gone, and the next one has its descriptors."""
+        target, backlog = map(os.dup, self.feed.descriptors)
+        self.feed.release()
+        self.loop.close()
+        self.loop, self.target = Loop(), target
+        self.feed = Feed(target, self.loop, is_terminal=False, backlog=Backlog.find(backlog))
+        self.feed.flush()
+
     def read(self, size: int) -> bytes:
         try:
             return os.read(self.end, size)
@@ -39,7 +50,7 @@ class Pipe:
             return b""
 
     def close(self) -> None:
-        self.feed.close()
+        self.feed.release()
         self.loop.close()
         os.close(self.end)
 
@@ -99,7 +110,6 @@ def test_what_is_taken_has_a_bound_while_nobody_reads(pipe: Pipe) -> None:
     for _ in range(5):
         taken = pipe.feed.write(taken, DATA[taken:], end=True)
     assert taken == capacity + BUFFERED
-    assert len(pipe.feed._waiting) == BUFFERED
 
 
 def test_a_program_that_closed_its_input_is_told_of(pipe: Pipe) -> None:
@@ -133,7 +143,7 @@ def test_a_feed_that_is_closed_while_it_waits_is_watched_no_more(pipe: Pipe) -> 
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("wWrt"), st.integers(1, 150_000)), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("wWrts"), st.integers(1, 150_000)), max_size=40))
 def test_whatever_comes_in_whatever_portions_arrives_once(steps: list[tuple[str, int]]) -> None:
     pipe = Pipe()
     got = bytearray()
@@ -145,6 +155,8 @@ def test_whatever_comes_in_whatever_portions_arrives_once(steps: list[tuple[str,
             pipe.feed.write(offset, DATA[offset:][: size + 1000], end=False)
         elif step == "r":
             got += pipe.read(size)
+        elif step == "s":
+            pipe.succeed()
         else:
             turn(pipe.loop)
     total = pipe.feed.received
@@ -162,7 +174,7 @@ def terminal() -> Iterator[tuple[Feed, Loop, int]]:
     loop = Loop()
     feed = Feed(ours, loop, is_terminal=True)
     yield feed, loop, theirs
-    feed.close()
+    feed.release()
     loop.close()
     os.close(theirs)
 
@@ -202,3 +214,49 @@ def test_a_terminal_that_nobody_reads_takes_a_bounded_amount_and_goes_on_later(
 
     turn_until(loop, take)
     assert got == data
+
+
+def test_a_successor_knows_that_the_input_has_ended(pipe: Pipe) -> None:
+    pipe.feed.write(0, b"all", end=True)
+    (backlog,) = map(os.dup, pipe.feed.descriptors)
+    successor = Feed(None, pipe.loop, is_terminal=False, backlog=Backlog.find(backlog))
+    assert successor.write(0, b"all", end=True) == 3
+    with pytest.raises(Refusal, match="ended"):
+        successor.write(3, b"more", end=False)
+    successor.release()
+
+
+@pytest.mark.parametrize("text", [b"line\n", b"half"])
+def test_what_ends_the_input_of_a_terminal_is_no_input_for_a_successor(
+    terminal: tuple[Feed, Loop, int], text: bytes
+) -> None:
+    feed, loop, theirs = terminal
+    assert feed.write(0, text, end=True) == len(text)
+    (backlog,) = map(os.dup, feed.descriptors)
+    successor = Feed(os.dup(theirs), loop, is_terminal=True, backlog=Backlog.find(backlog))
+    assert successor.received == len(text)
+    assert successor.write(0, text, end=True) == len(text)
+    successor.release()
+
+
+def test_what_was_passed_on_takes_no_memory_for_ever(pipe: Pipe) -> None:
+    stages, total = [pipe.feed.stage], 0
+    pipe.feed.changed = lambda: stages.append(pipe.feed.stage)
+    got = hashlib.sha256()
+    while total < 8 * len(DATA):
+        offset = total % len(DATA)
+        total = pipe.feed.write(total, DATA[offset : offset + 10_000], end=False)
+        turn(pipe.loop)
+        got.update(pipe.read(2**20))
+        size = os.fstat(pipe.feed.descriptors[1]).st_size
+        assert size <= 2**20 + BUFFERED
+    assert got.digest() == hashlib.sha256(8 * DATA).digest()
+    assert len(stages) == 4, "a successor has been told of each"
+    pipe.succeed()
+    assert pipe.feed.received == total
+
+
+def test_there_is_no_backlog_in_other_files() -> None:
+    for descriptor in (os.memfd_create("quix-input.x"), os.memfd_create("other.0"), os.open("/dev/null", os.O_RDONLY)):
+        assert Backlog.find(descriptor) is None
+        os.close(descriptor)
