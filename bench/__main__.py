@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.machines import PROGRAM, crowd, executes, idle_agent, outputs, runs
+from quix import logs
 
 CONNECTIONS = 1_000
 IDLE = 10_000
@@ -216,6 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.name if name not in BENCHES]:
         parser.error(f"no benchmark is named {', '.join(unknown)}")
+    logs.setup(level="warning")
     for name in options.name or BENCHES:
         BENCHES[name](0.1 if options.quick else 1.0)
 
