@@ -128,9 +128,13 @@ class Cgroup:
         return None
 
     def pids(self) -> list[int]:
-        """Return the processes that are in it or in a group below it, in order."""
+        """Return the processes that are in it or in a group below it, in order.
+
+        Never this one. The thread that has started a program is in the program's group until the kernel is done with
+        it, which is after all that Python knows of its end; and version 1 shows the process that a thread is of.
+        """
         groups = (group for folder in self._folders for group in groupfs.below(folder))
-        return sorted(set().union(*map(groupfs.inhabitants, groups)))
+        return sorted(set().union(*map(groupfs.inhabitants, groups)) - {os.getpid()})
 
     # -- ending ---------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -374,3 +375,28 @@ def test_who_may_make_no_groups_has_none() -> None:
         finally:
             os._exit(127)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_who_starts_a_program_is_never_ended_with_it(cgroups: Cgroups) -> None:
+    """The thread that started it may still be in the group when the program is to end."""
+    group = cgroups.create("run", RunLimits())
+    is_in, may_end = threading.Event(), threading.Event()
+
+    def start() -> None:
+        if group.takes_threads:  # in version 2 no thread joins it without its process
+            group.join()
+        is_in.set()
+        may_end.wait()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        is_in.wait()
+        assert group.pids() == []  # before `kill`, which would otherwise be the end of the tests
+        program = Program(group, WAIT)
+        assert group.pids() == [program.pid]
+        assert group.kill()
+        assert program.end() == -signal.SIGKILL
+    finally:
+        may_end.set()
+        thread.join()
