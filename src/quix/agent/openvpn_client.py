@@ -23,7 +23,7 @@ from msgspec import UNSET
 from quix import logs
 from quix.agent import openvpn_conf
 from quix.agent.openvpn_conf import Network
-from quix.agent.tunnels import Ask
+from quix.agent.tunnels import Ask, last_configuration
 from quix.agent.vpn_conf import objection
 from quix.agent.wireguard_conf import networks_besides, objection_to
 from quix.exits import QuixError
@@ -71,13 +71,9 @@ class OpenVpnTunnel:
         Raises:
             Refusal: VPN_UNAVAILABLE, with what is missing.
         """
-        try:
-            text = (await asyncio.to_thread(read_private, self._path)).decode(errors="replace")
-        except FileNotFoundError:
-            return
-        except (OSError, QuixError) as error:
-            raise _unavailable(f"{self._path.name} cannot be read: {error}") from error
-        await self._apply(text)
+        text = await last_configuration(self._path)
+        if text is not None:
+            await self._apply(text)
 
     async def refresh(self, ask: Ask, *, with_key: bool) -> None:
         """Ask for the profile, `with_key` for one that goes with the certificate that we hold, and bring the tunnel up.

@@ -11,7 +11,8 @@ import msgspec
 
 from quix import logs
 from quix.agent.session import Session
-from quix.files import write_private
+from quix.exits import QuixError
+from quix.files import read_private, write_private
 from quix.link.outcomes import AskError, RefusedError
 from quix.link.router import Router
 from quix.supervisor.policy_file import PolicyFile
@@ -27,6 +28,16 @@ Ask = Callable[[Request[VpnConf]], Awaitable[VpnConf]]
 _TIMEOUT: Final = 30.0
 _LOOK: Final = 10.0
 """Seconds between looks at whether a tunnel that is wanted is up, and asking again where it is not."""
+
+
+async def last_configuration(path: Path) -> str | None:
+    """Return what a tunnel was last configured with, or None where it never was. Raises Refusal(VPN_UNAVAILABLE)."""
+    try:
+        return (await asyncio.to_thread(read_private, path)).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except (OSError, QuixError) as error:
+        raise Refusal(Reason.VPN_UNAVAILABLE, f"{path.name} cannot be read: {error}") from error
 
 
 class Tunnel(Protocol):

@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from quix import logs
 from quix.agent import wireguard_conf
-from quix.agent.tunnels import Ask
+from quix.agent.tunnels import Ask, last_configuration
 from quix.agent.vpn_conf import objection
 from quix.agent.wireguard_conf import WireGuardConf
 from quix.agent.wireguard_tunnel import saved
@@ -62,13 +62,9 @@ class WireGuardTunnel:
         Raises:
             Refusal: VPN_UNAVAILABLE, with what is missing.
         """
-        try:
-            text = (await asyncio.to_thread(read_private, self._path)).decode(errors="replace")
-        except FileNotFoundError:
-            return
-        except (OSError, QuixError) as error:
-            raise Refusal(Reason.VPN_UNAVAILABLE, f"{self._path.name} cannot be read: {error}") from error
-        await self._apply(text)
+        text = await last_configuration(self._path)
+        if text is not None:
+            await self._apply(text)
 
     async def refresh(self, ask: Ask, *, with_key: bool) -> None:
         """Ask for the configuration, `with_key` for our own key and else as the seed has it, and bring the tunnel up.
