@@ -34,10 +34,11 @@ def token_cookie(connection: AnyConnection, token: str, validity: int) -> Cookie
     )
 
 
-def cookie_token(connection: AnyConnection) -> str:
+def cookie_token(connection: AnyConnection, *, changes: bool = False) -> str:
     """Return the token of the cookie that came with a request; empty where there is none, or where it does not count
     since a request that changes something came without `MARK`."""
-    if connection.scope.get("method") not in _SAFE and not is_marked(connection):
+    changes = changes or connection.scope.get("method") not in _SAFE
+    if changes and not is_marked(connection):
         return ""
     return connection.cookies.get(_SECURE) or connection.cookies.get(_PLAIN) or ""
 

@@ -167,7 +167,9 @@ async def add_token(control: Parts, request: AsUser, data: JSONBody[NewToken]) -
     sight = Sight(tuple(sorted(data.labels.items())), None if ids is None else tuple(dict.fromkeys(ids)))
     about = {"name": data.name, "role": data.role.value, "labels": said(data.labels), "backends": " ".join(ids or ())}
     with control.audit.act(caller, Action.TOKEN_ADDED, "", "", **about) as act:
-        token, made = await control.accounts.add_token(caller, data.name, data.role, sight, data.validity, act)
+        token, made = await control.accounts.add_token(
+            caller, bearer_token(request), data.name, data.role, sight, data.validity, act
+        )
     log.info("personal token made", user=caller.name, id=made.id, role=data.role.value)
     shown = _token(made)
     return MadeToken(**{name: getattr(shown, name) for name in PersonalToken.__struct_fields__}, token=token)

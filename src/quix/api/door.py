@@ -17,6 +17,7 @@ from litestar.types import Message, Receive, Scope, Send
 from quix import logs
 from quix.api.app import HEADERS, create
 from quix.api.errors import Error
+from quix.api.patience import Protocol
 from quix.api.problems import Problem
 from quix.exits import Exit, QuixError
 from quix.hosts import is_loopback
@@ -133,7 +134,7 @@ def _config(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         interface="asgi3",
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -14,13 +14,12 @@ from msgspec import Struct
 from quix.api.access import AsUser, Parts, one_backend
 from quix.api.choices import choices_of, chosen
 from quix.api.errors import raises
-from quix.api.guards import bearer_token
+from quix.api.guards import bearer_token, still_holds
 from quix.api.problems import NAMING, Problem
 from quix.server.accounts import can_administer, can_read
 from quix.server.caller import Caller
 from quix.server.control import Control
 from quix.server.events import OF_USERS, Event, Kept, Kind, Reader, frame
-from quix.store.errors import StoreUnavailableError
 
 TAG = "events"
 
@@ -104,7 +103,7 @@ async def _stream(control: Control, reader: Reader, sight: _Sight, token: str) -
     said = checked = time.monotonic()
     while not reader.is_over:
         if time.monotonic() - checked > _CHECK:
-            if not await _holds(control, sight.caller, token):
+            if not await still_holds(control, sight.caller, token):
                 return
             checked = time.monotonic()
         if reader.is_late:
@@ -138,11 +137,3 @@ async def _seen(control: Control, found: list[Kept], sight: _Sight) -> list[Kept
 def _still_here(reader: Reader) -> bytes:
     """Return a comment, and an id without an event: what is not shown need not be looked at again."""
     return b": still here\nid: %d\n\n" % reader.place
-
-
-async def _holds(control: Control, caller: Caller, token: str) -> bool:
-    """Whether whoever began to read may still read the same."""
-    try:
-        return await control.accounts.caller(token, caller.address) == caller
-    except StoreUnavailableError:  # nobody was told otherwise
-        return True

@@ -16,6 +16,7 @@ from quix.api.problems import Problem, ProblemError
 from quix.server.caller import Caller
 from quix.server.control import Control
 from quix.store.audit import Entry
+from quix.store.errors import StoreUnavailableError
 
 SCHEME: Final = SecurityScheme(type="http", scheme="bearer", description="The token that `POST /api/v1/login` gives.")
 SECURITY: Final[list[SecurityRequirement]] = [{"bearer": []}]
@@ -53,6 +54,14 @@ async def authorize(connection: AnyConnection, handler: BaseRouteHandler) -> Non
     raise ProblemError(Problem.PERMISSION_DENIED, detail)
 
 
+async def still_holds(control: Control, caller: Caller, token: str) -> bool:
+    """Return whether whoever began with this token may still do the same."""
+    try:
+        return await control.accounts.caller(token, caller.address) == caller
+    except StoreUnavailableError:  # nobody was told otherwise
+        return True
+
+
 def address(connection: AnyConnection) -> str:
     """Return the IP address that a request came from."""
     return connection.client.host if connection.client else ""
@@ -73,14 +82,15 @@ def note_failure(
         control.audit.note(Entry(action=action, user=user, address=source, target=target, outcome=problem.value))
 
 
-def bearer_token(connection: AnyConnection) -> str:
-    """Return the token that came with a request, as a bearer or, from a browser, in its cookie.
+def bearer_token(connection: AnyConnection, *, changes: bool = False) -> str:
+    """Return the token that came with a request, as a bearer or, from a browser, in its cookie; `changes` where the
+    request changes something though its method does not say so.
 
     Raises:
         ProblemError: NOT_AUTHENTICATED where there is none.
     """
     header = connection.headers.get("authorization")
-    if header is None and (found := cookie_token(connection)):
+    if header is None and (found := cookie_token(connection, changes=changes)):
         return found
     scheme, _, token = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

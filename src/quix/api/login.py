@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litestar import Response, get, post
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -20,6 +22,9 @@ from quix.store.users import Role
 from quix.wire.reasons import Refusal
 
 TAG = "login"
+
+_MAX_BODY: Final = 2**14
+"""Bytes of a body that anybody may send: the longest password, each character of it escaped, has 12 KiB."""
 
 
 class Credentials(Struct, forbid_unknown_fields=True):
@@ -64,6 +69,7 @@ class Login(Struct):
 @post(
     "/login",
     operation_id="login",
+    request_max_body_size=_MAX_BODY,
     summary="Log in",
     tags=[TAG],
     status_code=200,
@@ -84,6 +90,7 @@ async def login(control: Parts, request: AnyRequest, data: JSONBody[Credentials]
 @post(
     "/login/browser",
     operation_id="loginBrowser",
+    request_max_body_size=_MAX_BODY,
     summary="Log a browser in",
     tags=[TAG],
     status_code=200,

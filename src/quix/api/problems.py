@@ -51,7 +51,7 @@ class Problem(StrEnum):
     ALREADY_EXISTS = AlreadyExistsError.reason, 409, "There is one of that name already."
     LAST_ADMIN = LastAdminError.reason, 409, "The change would leave no admin."
 
-    BODY_TOO_LARGE = "body_too_large", 413, "The body is larger than 1 MiB."
+    BODY_TOO_LARGE = "body_too_large", 413, "The body is larger than 1 MiB, or than the 16 KiB of a login."
     REFUSED = "refused", 422, "The backend or the VPN refused; the reason is its own (docs/protocol.md, Failures)."
 
     RATE_LIMITED = Reason.RATE_LIMITED.value, 429, Reason.RATE_LIMITED.sentence

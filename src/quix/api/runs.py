@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final
 
@@ -14,19 +17,27 @@ from msgspec import Meta, Struct
 
 from quix.api.access import AsUser, Named, Parts
 from quix.api.errors import raises
-from quix.api.guards import note_failure
+from quix.api.guards import bearer_token, note_failure, still_holds
 from quix.api.pages import DEFAULT_LIMIT, After, Limit, Page, turn
 from quix.api.problems import ASKING, NAMING, OPERATING, Problem, ProblemError
 from quix.api.processes import TAG, Signal, Signalled
 from quix.link.outcomes import AskError
 from quix.server.accounts import can_operate, can_read
+from quix.server.caller import Caller
+from quix.server.control import Control
 from quix.server.outputs import LONGEST_WAIT
 from quix.store.actions import Action
+from quix.store.errors import StoreUnavailableError
 from quix.store.runs import Run
 from quix.wire.messages import ReadOutput, RunOutput, WriteInput
 from quix.wire.runs import Offset, Terminal
 
 _MAX_LIMIT: Final = 2**19
+
+_CHECK: Final = 5.0
+"""Seconds after which it is looked at again whether a stream may go on."""
+
+_PLACE: Final = re.compile(r"([0-9]{1,16})\.([0-9]{1,16})")
 
 _BASE64: Final = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 """RFC 4648 section 4; JSON Schema's `contentEncoding` is a remark, and forbids nothing."""
@@ -150,6 +161,8 @@ async def read_output(
         note_failure(control, request.user, request.route_handler, request.path_params, Problem.PERMISSION_DENIED)
         detail = "acknowledge, unattended: only who may operate the backend may say that"
         raise ProblemError(Problem.PERMISSION_DENIED, detail)
+    if acknowledge or unattended:
+        bearer_token(request, changes=True)
     asked = ReadOutput(
         run=run.id,
         stdout=stdout,
@@ -179,7 +192,7 @@ async def follow_output(
     """Stream what the run writes as server-sent events until it has ended: `output` (a chunk), `state`, and last `end`.
 
     The id of an event is the offsets after it, so a browser that connects again goes on where it was
-    (`Last-Event-ID`).
+    (`Last-Event-ID`). The stream ends, without `end`, where the login does.
     """
     last = request.headers.get("last-event-id", "")
     if last:
@@ -187,21 +200,47 @@ async def follow_output(
     asked = ReadOutput(run=run.id, stdout=stdout, stderr=stderr, limit=2**16)
     control.audit.first(request.user, Action.RUN_OUTPUT, backend.id, run.id)
     first = await control.outputs.read(backend.id, asked)
-    return ServerSentEvent(_events(control.outputs.follow(backend.id, asked, first)))
+    may_read = _Permission(control, request.user, bearer_token(request), backend.id)
+    return ServerSentEvent(_events(control.outputs.follow(backend.id, asked, first), may_read))
 
 
 def _offsets(text: str) -> tuple[int, int]:
-    parts = text.split(".")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+    found = _PLACE.fullmatch(text)
+    if found is None:
         raise ProblemError(Problem.REQUEST_INVALID, "Last-Event-ID: must be the id of an event of this stream")
-    return int(parts[0]), int(parts[1])
+    return int(found[1]), int(found[2])
 
 
-async def _events(outputs: AsyncIterator[tuple[ReadOutput, RunOutput]]) -> AsyncIterator[ServerSentEventMessage]:
+class _Permission:
+    """Whether somebody may still read what a backend's run writes; looked at again after a while."""
+
+    def __init__(self, control: Control, caller: Caller, token: str, backend_id: str) -> None:
+        self._control = control
+        self._caller = caller
+        self._token = token
+        self._backend_id = backend_id
+        self._looked = time.monotonic()
+
+    async def holds(self) -> bool:
+        if time.monotonic() - self._looked < _CHECK:
+            return True
+        self._looked = time.monotonic()
+        if not await still_holds(self._control, self._caller, self._token):
+            return False
+        with contextlib.suppress(StoreUnavailableError):  # nobody was told otherwise
+            return bool(await self._control.store.backends.visible([self._backend_id], self._caller.sight))
+        return True
+
+
+async def _events(
+    outputs: AsyncIterator[tuple[ReadOutput, RunOutput]], may_read: _Permission
+) -> AsyncIterator[ServerSentEventMessage]:
     before = None
     place = {"stdout": 0, "stderr": 0}
     try:
         async for asked, output in outputs:
+            if not await may_read.holds():
+                return
             place = {"stdout": asked.stdout, "stderr": asked.stderr}
             for chunk in output.chunks:
                 place[chunk.stream] = chunk.offset + len(chunk.data)

@@ -14,23 +14,29 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from quix.api.errors import AnyRequest
+from quix.api.guards import authorize
 from quix.api.problems import Problem, ProblemError
 
 _AT: Final = re.compile(r"(?P<what>.*) - at `(?:key in )?\$\.?(?P<field>.+)`")
 
 
 async def refuse_loose(request: AnyRequest) -> None:
-    """Refuse a request that is not exactly as described; before it is handled, and after it is known who asks.
+    """Refuse a request that is not exactly as described; before it is handled, and after it is known who asks, which is
+    asked again once the body is there.
 
     Raises:
-        ProblemError: REQUEST_INVALID.
+        ProblemError: REQUEST_INVALID, or as `authorize`.
     """
     _refuse_nulls(request)
     body = request.route_handler.parsed_data_field
     if body is None:
         return
+    raw = await request.body()
+    if "may" in request.route_handler.opt:
+        # To send it may have taken any time, in which the login may have ended, or its user be somebody else.
+        await authorize(request, request.route_handler)
     try:
-        given = msgspec.json.decode(await request.body())
+        given = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         return  # no JSON at all: Litestar says so, and what is wrong with it
     try:

@@ -76,6 +76,7 @@ async def list_users(control: Parts, after: After = None, limit: Limit = DEFAULT
     tags=[TAG],
     may=can_administer,
     whole=True,
+    by_login=True,
     audits=Action.USER_ADDED,
     responses=raises(Problem.REQUEST_INVALID, Problem.BODY_TOO_LARGE, *ADMINISTERING, Problem.ALREADY_EXISTS),
 )
@@ -96,6 +97,7 @@ async def add_user(control: Parts, request: AsUser, data: JSONBody[NewUser]) -> 
     tags=[TAG],
     may=can_administer,
     whole=True,
+    by_login=True,
     audits=Action.USER_CHANGED,
     responses=raises(
         Problem.REQUEST_INVALID,
@@ -145,6 +147,7 @@ def _must_exist(found: bool) -> None:
     tags=[TAG],
     may=can_administer,
     whole=True,
+    by_login=True,
     audits=Action.USER_REMOVED,
     responses=raises(Problem.REQUEST_INVALID, *ADMINISTERING, Problem.USER_UNKNOWN, Problem.LAST_ADMIN),
 )

@@ -244,13 +244,14 @@ class Accounts:
     # -- personal tokens ------------------------------------------------------------------------
 
     async def add_token(
-        self, caller: Caller, name: str, role: Role, sight: Sight, validity_s: float, act: Act
+        self, caller: Caller, login: str, name: str, role: Role, sight: Sight, validity_s: float, act: Act
     ) -> tuple[str, Credential]:
-        """Make a personal token of the caller's own; only who asked ever sees it.
+        """Make a personal token of the caller's own; only who asked ever sees it. `login` is the token to ask with.
 
         Raises:
             QuixError: the name will not do, or another token has it (AlreadyExistsError).
-            Refusal: PERMISSION_DENIED, the role may do more than the caller's.
+            Refusal: PERMISSION_DENIED, the role may do more than the caller's; TOKEN_INVALID, the login has ended
+                meanwhile.
         """
         if not _NAME.fullmatch(name):
             raise QuixError("name: 1 to 64 letters, digits, dots, underscores or hyphens are needed", Exit.DATA)
@@ -262,7 +263,12 @@ class Accounts:
             PERSONAL, caller.name, validity_s, self._clock(), name=name, role=role, sight=sight
         )
         act.about(made.id)
-        return await self._store.credentials.issue(made, act.kept()), made
+        token = await self._store.credentials.issue(made, act.kept())
+        if await self.caller(login, caller.address) is None:
+            # As in `login`: what ended the login did not end this token, which was not there yet.
+            await self._store.tokens.revoke(token_digest(token))
+            raise Refusal(Reason.TOKEN_INVALID)
+        return token, made
 
     # -- users ----------------------------------------------------------------------------------
 

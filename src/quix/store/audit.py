@@ -189,6 +189,9 @@ class Audit:
             statement = select(audit).where(audit.c.id > number).order_by(audit.c.id).limit(_CHUNK)
             async with self._database.read() as connection:
                 rows = (await connection.execute(statement)).mappings().all()
+            if rows and rows[0]["id"] != number + 1 and (trimmed := await self._beginning())[0] > number:
+                number, digest = trimmed  # while the rows before were looked at, the oldest were deleted
+                continue
             for row in rows:
                 if broken := _broken(number, digest, row):
                     return Verdict(rows=count, last=number, hash=digest.hex(), broken=broken)

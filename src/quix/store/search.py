@@ -17,7 +17,7 @@ from quix.store.tables import backends
 Sort = Literal["created", "name", "last_seen"]
 
 _CHUNK: Final = 2000
-"""Ids that are looked at together where the database does not know which are wanted."""
+"""Backends that are looked at together where the database does not know which are wanted."""
 
 
 class Sought(Struct, frozen=True, kw_only=True):
@@ -65,23 +65,16 @@ class Search:
         wanted: Callable[[str], bool] | None = None,
     ) -> list[Backend]:
         """Return up to `limit` backends, those past `after`. `wanted` says of an id what no database knows."""
-        ids: list[str] = []
+        items: list[Backend] = []
         chunk = limit if wanted is None else max(limit, _CHUNK)
         while True:
             statement = _statement(sought, after, sight).limit(chunk)
             async with self._database.read() as connection:
-                found = (await connection.execute(statement)).all()
-            ids += [row.id for row in found if wanted is None or wanted(row.id)]
-            if len(ids) >= limit or len(found) < chunk:
-                return await self._rows(ids[:limit])
-            after = _cursor(sought.sort, found[-1])
-
-    async def _rows(self, ids: list[str]) -> list[Backend]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(backends).where(backends.c.id.in_(ids)))).mappings().all()
-        by_id = {row["id"]: backend_of(row) for row in rows}
-        # One that was removed in between is not among them.
-        return [by_id[each] for each in ids if each in by_id]
+                found = (await connection.execute(statement)).mappings().all()
+            items += [backend_of(row) for row in found if wanted is None or wanted(row["id"])]
+            if len(items) >= limit or len(found) < chunk:
+                return items[:limit]
+            after = _cursor(sought.sort, backend_of(found[-1]))
 
 
 def cursor_of(sort: Sort, backend: Backend) -> str:
@@ -89,17 +82,15 @@ def cursor_of(sort: Sort, backend: Backend) -> str:
     return str(_cursor(sort, backend))
 
 
-def _cursor(sort: Sort, row: Any) -> Cursor:
+def _cursor(sort: Sort, backend: Backend) -> Cursor:
     if sort == "created":
-        return Cursor(row.id)
-    return Cursor(row.id, row.name if sort == "name" else row.last_seen)
+        return Cursor(backend.id)
+    return Cursor(backend.id, backend.name if sort == "name" else backend.last_seen)
 
 
 def _statement(sought: Sought, after: Cursor | None, sight: Sight) -> Select[Any]:
     table = backends.c
-    statement = select(table.id, table.name, table.last_seen).where(
-        is_seen(table.id, sight), has_labels(table.id, sought.labels)
-    )
+    statement = select(backends).where(is_seen(table.id, sight), has_labels(table.id, sought.labels))
     if sought.text:
         text = sought.text
         inside = (place.icontains(text, autoescape=True) for place in (table.name, table.address))

@@ -195,3 +195,23 @@ async def test_one_transaction_takes_many(store: Store) -> None:
     async with store._database.write() as connection:
         await append_all(connection, [(1.0, Entry(action=Action.LOGIN, user=name)) for name in ("a", "b")])
     assert [row.user for row in await rows(store)] == ["a", "b"]
+
+
+async def test_what_is_trimmed_while_it_is_verified_is_no_tampering(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(store, 5, at=1000.0)
+    await add(store, 5, at=2000.0)
+    beginning, trimmed = store.audit._beginning, 0
+
+    async def then_it_is_trimmed() -> tuple[int, bytes]:
+        nonlocal trimmed
+        found = await beginning()
+        trimmed = trimmed or await store.audit.trim(1500.0)
+        return found
+
+    monkeypatch.setattr(store.audit, "_beginning", then_it_is_trimmed)
+    verdict = await store.audit.verify()
+    assert (trimmed, verdict.rows, verdict.broken) == (5, 6, "")
+    await change(store, "DELETE FROM audit WHERE id = 8")
+    assert "row 9 follows on row 7" in (await store.audit.verify()).broken

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 
 from harness.store import FakeClock, add_run
@@ -71,6 +75,26 @@ async def test_pages_go_from_the_oldest_on(store: Store, clock: FakeClock) -> No
     first = await store.search.page(Sought(), None, 3)
     second = await store.search.page(Sought(), Cursor(first[-1].id), 3)
     assert [backend.id for backend in first + second] == made
+
+
+async def test_a_backend_that_is_removed_meanwhile_makes_no_page_shorter(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sees less than a page takes it for the last."""
+    ids = sorted([(await store.backends.create("gate", "192.0.2.1")).id for _ in range(5)])
+    read, reads = store._database.read, 0
+
+    @asynccontextmanager
+    async def then_one_is_removed() -> AsyncIterator[Any]:
+        nonlocal reads
+        async with read() as connection:
+            yield connection
+        reads += 1
+        if reads == 1:
+            await store.backends.remove(ids[1])
+
+    monkeypatch.setattr(store._database, "read", then_one_is_removed)
+    assert [backend.id for backend in await store.search.page(Sought(), None, 4)] == ids[:4]
 
 
 async def test_sightings_are_written_together(store: Store, clock: FakeClock) -> None:

@@ -80,7 +80,7 @@ async def test_it_gives_its_agent_nothing_that_programs_hold(house: House, servi
     await service.start()
     asks = protocol.encode_call(1, Hello(house.layout.key.read_text(), "")) + protocol.encode_call(2, Keep())
     with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as lines:
-        sock.connect(str(house.layout.socket))
+        await until(lambda: sock.connect_ex(str(house.layout.socket)) == 0, what="it listens")
         sock.sendall(asks)
         greeted, refused = (protocol.refusal(protocol.decode_reply(lines.readline())) for _ in range(2))
     assert greeted is None
