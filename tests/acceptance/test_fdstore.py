@@ -118,7 +118,7 @@ def test_a_terminal_and_input_go_on(place: Place) -> None:
     pipe = place.client.execute(place.backend, ["cat"], RunOptions(stdin="pipe")).run_id
     offset = place.client.write_input(place.backend, terminal, 0, b"x=kept\n")
     assert place.client.write_input(place.backend, pipe, 0, b"first ") == 6
-    until(lambda: len(place.manager.kept()) == 4, "the input of each is kept")
+    until(lambda: len(place.manager.kept()) == 5, "the input of each is kept")
     for _ in range(2):
         place.machine.end_supervisor(signal.SIGKILL)
         place.machine.start_supervisor()
@@ -126,8 +126,14 @@ def test_a_terminal_and_input_go_on(place: Place) -> None:
     stdout, _, state = place.follow(terminal)
     assert b"still kept\r\n" in stdout
     assert state.exit_code == 3
-    assert place.client.write_input(place.backend, pipe, 6, b"second", end=True) == 12
-    assert place.follow(pipe)[0] == b"first second"
+    sent, more = 6, b"x" * 60_000
+    while sent < 2**21:
+        sent = place.client.write_input(place.backend, pipe, sent, more)
+    place.machine.end_supervisor(signal.SIGTERM)
+    place.machine.start_supervisor()
+    assert place.client.write_input(place.backend, pipe, sent, b"last", end=True) == sent + 4
+    stdout, _, _ = place.follow(pipe)
+    assert (len(stdout), stdout[:7], stdout[-5:]) == (sent + 4, b"first x", b"xlast")
     until(lambda: place.manager.kept() == {}, "nothing is kept any longer")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socket
@@ -10,6 +11,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+_KCMP: Final = 312 if os.uname().machine == "x86_64" else 272
 
 _HAND_OVER: Final = """
 import fcntl, json, os, socket, sys
@@ -86,13 +89,21 @@ class Manager:
             with self._news:
                 self._heard.append(data.decode())
                 if "FDSTORE" in facts:
-                    self._kept.setdefault(facts["FDNAME"], []).extend(descriptors)
+                    self._keep(facts["FDNAME"], descriptors)
                 elif "FDSTOREREMOVE" in facts:
                     self._drop(facts["FDNAME"])
                 self._news.notify_all()
 
+    def _keep(self, name: str, descriptors: list[int]) -> None:
+        for descriptor in descriptors:
+            # As systemd does: what is kept already, by whatever name, is not kept again (sd_notify(3), FDSTORE).
+            if any(_is_same(descriptor, each) for kept in self._kept.values() for each in kept):
+                os.close(descriptor)
+            else:
+                self._kept.setdefault(name, []).append(descriptor)
+
     def _drop(self, name: str) -> None:
-        for descriptor in self._kept.pop(name):
+        for descriptor in self._kept.pop(name, ()):
             os.close(descriptor)
 
     def _hand_over(self) -> None:
@@ -105,3 +116,9 @@ class Manager:
                 all_kept = [(name, each) for name, descriptors in self._kept.items() for each in descriptors]
                 names = json.dumps([name for name, _ in all_kept]).encode()
                 socket.send_fds(connection, [names], [descriptor for _, descriptor in all_kept])
+
+
+def _is_same(one: int, other: int) -> bool:
+    """Whether two descriptors are of one open file (kcmp(2), KCMP_FILE)."""
+    own = os.getpid()
+    return bool(ctypes.CDLL(None).syscall(_KCMP, own, own, 0, one, other) == 0)

@@ -8,57 +8,57 @@ what the program was given, what is still to come, and at which offset more begi
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Final, Self
 
-_NAME: Final = "quix-input"
-_LINK: Final = re.compile(rf"/memfd:{_NAME}\.([0-9]+) \(deleted\)")  # proc(5), /proc/PID/fd
+from quix.supervisor import kernel
 
-_LARGE: Final = 2**20
-"""Bytes after which another file takes this one's place: what was passed on is not let go of before."""
+_NAME: Final = "quix-input"
+_LINK: Final = f"/memfd:{_NAME} (deleted)"  # proc(5), /proc/PID/fd
+
+_STILL_READ: Final = 2**20
+"""Bytes behind what was passed on that the program may not have read: as many as a pipe of any user's may hold
+(pipe(7)). sendfile hands on the pages themselves, so what is in the pipe must stay as it is."""
+
+_GRAIN: Final = 2**20
+"""Bytes that are let go of together."""
 
 _MODE: Final = 0o600
 """Of a file whose input goes on. Once it has ended, one more, and as many more as bytes were added to end it."""
 
 
 class Backlog:
-    """The input of one program, from an offset on.
+    """The input of one program, by offset; what it has read takes no memory.
 
     Attributes:
         descriptor: by which another process can have it.
-        base: the offset of its first byte in the whole input.
     """
 
-    def __init__(self, descriptor: int, base: int) -> None:
+    def __init__(self, descriptor: int) -> None:
         """Take over what `make` or `find` found."""
         self.descriptor = descriptor
-        self.base = base
         status = os.fstat(descriptor)
         self._size = status.st_size
         self._ended = (status.st_mode & 0o777) - _MODE
         self._passed_on = os.lseek(descriptor, 0, os.SEEK_CUR)
+        self._let_go = 0
 
     @classmethod
-    def make(cls, base: int = 0, before: bytes = b"") -> Self:
-        """Make one that goes on at `base`, after what is known of what came `before`. Raises OSError."""
-        base -= len(before)
-        descriptor = os.memfd_create(f"{_NAME}.{base}", os.MFD_CLOEXEC)
+    def make(cls) -> Self:
+        """Make an empty one. Raises OSError."""
+        descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC)
         os.fchmod(descriptor, _MODE)
-        os.pwrite(descriptor, before, 0)
-        os.lseek(descriptor, len(before), os.SEEK_SET)
-        return cls(descriptor, base)
+        return cls(descriptor)
 
     @classmethod
     def find(cls, descriptor: int) -> Self | None:
         """Return the one that a descriptor is of, or None where it is of something else. Raises OSError."""
-        name = _LINK.fullmatch(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        return cls(descriptor, int(name[1])) if name else None
+        return cls(descriptor) if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == _LINK else None
 
     @property
     def received(self) -> int:
         """Bytes of input that came so far, which is the offset of the next."""
-        return self.base + self._size - max(0, self._ended - 1)
+        return self._size - max(0, self._ended - 1)
 
     @property
     def waiting(self) -> int:
@@ -73,11 +73,6 @@ class Backlog:
     def last(self) -> bytes:
         """The last byte that came, or nothing where none did."""
         return os.pread(self.descriptor, 1, self._size - 1) if self._size else b""
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether all was passed on, and it is time for the next."""
-        return not self.waiting and not self.has_ended and self._size >= _LARGE
 
     def add(self, data: bytes) -> None:
         """Take more input. Raises OSError where there is no memory for it; what there was room for is taken."""
@@ -104,10 +99,9 @@ class Backlog:
             if count == 0:
                 raise BlockingIOError
             self._passed_on += count
-
-    def next(self) -> Backlog:
-        """Return the one that goes on where this one is used up. Raises OSError."""
-        return self.make(self.received, self.last)
+            if self._passed_on - _STILL_READ - self._let_go >= _GRAIN:
+                self._let_go = (self._passed_on - _STILL_READ) // _GRAIN * _GRAIN  # whole pages
+                kernel.punch_hole(self.descriptor, 0, self._let_go)
 
     def close(self) -> None:
         os.close(self.descriptor)

@@ -54,7 +54,8 @@ class Left:
         elif os.isatty(descriptor):
             self.terminal, superfluous = descriptor, self.terminal
         elif (backlog := Backlog.find(descriptor)) is not None:
-            superfluous = self._add_backlog(backlog)
+            superfluous = self.backlog.descriptor if self.backlog is not None else None
+            self.backlog = backlog
         elif fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
             self.input, superfluous = descriptor, self.input
         if superfluous is not None:
@@ -67,14 +68,6 @@ class Left:
                 os.close(descriptor)
         if self.backlog is not None:
             self.backlog.close()
-
-    def _add_backlog(self, backlog: Backlog) -> int | None:
-        if self.backlog is None:
-            self.backlog = backlog
-            return None
-        # The supervisor ended after it had the newer one kept, and before it had the older one forgotten.
-        older, self.backlog = sorted((self.backlog, backlog), key=lambda each: each.base)
-        return older.descriptor
 
 
 class FdStore:
@@ -105,7 +98,8 @@ class FdStore:
         program = _name(living.run)
         wanted = {program: living.descriptors}
         if living.feed is not None:
-            wanted[f"{program}.{living.feed.stage}"] = living.feed.descriptors
+            # Each by a name of its own: of two names for one descriptor systemd keeps the first.
+            wanted |= {f"{program}.{name}": [each] for name, each in living.feed.descriptors.items()}
         for keeper, names in self._keepers():
             for name in wanted.keys() - names:
                 keeper.keep(name, wanted[name])

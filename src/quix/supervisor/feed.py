@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from quix.supervisor import log
 from quix.supervisor.backlog import Backlog
 from quix.supervisor.loop import WRITE, Loop
 from quix.wire.reasons import Reason, Refusal
@@ -22,7 +21,7 @@ class Feed:
     """Writes to the descriptor that a program reads from.
 
     Attributes:
-        changed: called when the descriptors that a successor needs are others.
+        changed: called when a successor needs fewer descriptors.
     """
 
     def __init__(self, target: int | None, loop: Loop, *, is_terminal: bool, backlog: Backlog | None = None) -> None:
@@ -41,15 +40,10 @@ class Feed:
         return self._backlog.received
 
     @property
-    def stage(self) -> str:
-        """What is another one whenever `descriptors` are."""
-        return f"{self._backlog.base}{'' if self._target is not None else '-end'}"
-
-    @property
-    def descriptors(self) -> list[int]:
-        """What a successor needs to go on; a terminal it has anyway."""
-        target = [] if self._is_terminal or self._target is None else [self._target]
-        return [*target, self._backlog.descriptor]
+    def descriptors(self) -> dict[str, int]:
+        """What a successor needs to go on, by a name for each; a terminal it has anyway."""
+        target = {} if self._is_terminal or self._target is None else {"in": self._target}
+        return {**target, "backlog": self._backlog.descriptor}
 
     def write(self, offset: int, data: bytes, *, end: bool) -> int:
         """Take the part of `data` that is new, as far as there is room, and its end; return `received`.
@@ -90,8 +84,6 @@ class Feed:
         self._watch(wanted=False)
         if self._backlog.has_ended and not self._is_terminal:
             self.close()
-        elif self._backlog.is_used_up:
-            self._renew()
 
     def close(self) -> None:
         """No more will be passed on."""
@@ -113,16 +105,6 @@ class Feed:
             return b""
         # In the middle of a line, the first one only hands over what there is of it.
         return _END_OF_FILE if self._backlog.last in _LINE_ENDS else 2 * _END_OF_FILE
-
-    def _renew(self) -> None:
-        used_up = self._backlog
-        try:
-            self._backlog = used_up.next()
-        except OSError as error:  # the old one serves as well, and is larger
-            log.event("warning", "the memory that input took is not given back", error=str(error))
-            return
-        self.changed()
-        used_up.close()
 
     def _watch(self, *, wanted: bool) -> None:
         if self._target is None or wanted == self._is_watched:

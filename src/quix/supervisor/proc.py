@@ -80,10 +80,10 @@ def read(path: str) -> bytes:
 
 
 def stat(pid: int) -> Stat | None:
-    """Return what /proc says of `pid`, or None where there is no such process."""
+    """Return what /proc says of `pid`, or None where there is no such process, or it is hidden (proc(5), hidepid)."""
     try:
         return parse_stat(read(f"/proc/{pid}/stat"))
-    except GONE:
+    except (*GONE, PermissionError):
         return None
 
 
@@ -112,10 +112,10 @@ def boot_id() -> str:
 
 
 def groups(pid: int) -> frozenset[int]:
-    """Return the supplementary groups of a process; none where it has ended."""
+    """Return the supplementary groups of a process; none where it has ended, or is hidden."""
     try:
         status = read(f"/proc/{pid}/status")
-    except GONE:
+    except (*GONE, PermissionError):
         return frozenset()
     _, _, rest = status.partition(b"\nGroups:")
     return frozenset(map(int, rest.partition(b"\n")[0].split()))

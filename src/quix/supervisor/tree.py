@@ -42,7 +42,7 @@ def forest(runs: Iterable[Run], table: Mapping[int, Stat]) -> dict[str, list[Sta
     """Return the living processes of each run by its id, parents before children. A process is in one run at most."""
     growing = _Forest(table)
     runs = list(runs)
-    by_pid = {run.pid: run for run in runs}
+    by_pid = {run.pid: run for run in runs if run.pid}  # 0 is the session of all whose leader is in no sight of ours
     for run in runs:
         program = table.get(run.pid)
         if program is not None and program.start == run.start:
