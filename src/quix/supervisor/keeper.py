@@ -45,8 +45,10 @@ class Keeper:
         try:
             async with asyncio.timeout(_LIMIT):
                 await channel.begin(hello)
-        except (OSError, TimeoutError, Refusal) as error:
+        except BaseException as error:
             channel.close()
+            if not isinstance(error, OSError | TimeoutError | Refusal):
+                raise
             log.warning("what programs hold is not kept for the next supervisor", error=str(error) or "no answer")
             return
         self.close()
@@ -94,7 +96,6 @@ class _Channel:
 
     def close(self) -> None:
         self._end("it was closed")
-        self._socket.close()
         for descriptor in (*self._descriptors, *(descriptor for _, descriptor in self.items())):
             os.close(descriptor)
         self._kept.clear()
@@ -140,6 +141,7 @@ class _Channel:
             return
         self.over.set()
         self._loop.remove_reader(self._socket)
+        self._socket.close()
         if not self._told_all.done():
             self._told_all.set_exception(ConnectionError(why))
 

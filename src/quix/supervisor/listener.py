@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final
 
 from quix.supervisor import log
 from quix.supervisor.account import Owner
-from quix.supervisor.loop import READ, WRITE, Loop
+from quix.supervisor.loop import READ, WRITE, Loop, Timer
 from quix.supervisor.protocol import MAX_LINE
 
 _CHUNK: Final = 2**18
@@ -21,7 +20,16 @@ _MAX_UNREAD: Final = 4 * MAX_LINE
 """Bytes of replies that may wait for an agent that does not read them, before it is cut off."""
 
 _BACKLOG: Final = 16
-_PAUSE: Final = 0.1
+_PAUSE: Final = 1.0
+
+_MAX_GREETING: Final = 4096
+_GREETING_LIMIT: Final = 5.0
+_MAX_STRANGERS: Final = 16
+"""What callers may send, in how many seconds, and how many there may be, before they have shown the key: a program
+may have the agent's uid, and Landlock keeps nobody from connecting to a socket."""
+
+_MAX_ENCLOSED: Final = 1024
+"""Descriptors that may wait for an agent that does not take them, before it is cut off."""
 
 
 class _Message:
@@ -88,7 +96,9 @@ class Connection:
             self._unsent[-1].data += line
         else:
             self._unsent.append(_Message(line, descriptors))
-        if sum(len(message.data) for message in self._unsent) > _MAX_UNREAD:
+        waiting = sum(len(message.data) for message in self._unsent)
+        enclosed = sum(len(message.descriptors) for message in self._unsent)
+        if waiting > _MAX_UNREAD or enclosed > _MAX_ENCLOSED:
             log.event("warning", "an agent does not read its replies; cut off")
             self.close()
         else:
@@ -126,14 +136,20 @@ class Connection:
             self.close()
             return
         self._received += data
-        if b"\n" in data:
+        if b"\n" in data:  # else it is long, and not to be looked at again and again
             *lines, rest = self._received.split(b"\n")
             self._received = rest
             for line in lines:
                 if self.is_open:
                     self._listener.handle(self, bytes(line))
-        elif len(self._received) > MAX_LINE:
+        if len(self._received) > (MAX_LINE if self.is_greeted else _MAX_GREETING):
             log.event("warning", "a line is longer than any call; cut off")
+            self.close()
+
+    def give_up(self) -> None:
+        """Close it where the key was not shown."""
+        if self.is_open and not self.is_greeted:
+            log.event("warning", "a caller has not shown the key; cut off")
             self.close()
 
 
@@ -155,6 +171,8 @@ class Listener:
         self.loop = loop
         self.handle = handle
         self.connections: set[Connection] = set()
+        self._strangers: list[Connection] = []
+        self._pause: Timer | None = None
         self._path = path
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -166,12 +184,15 @@ class Listener:
             os.chown(path, agent.uid, agent.gid, follow_symlinks=False)
             self._callers.add(agent.uid)
         self._socket.listen(_BACKLOG)
-        loop.watch(self._socket, READ, self._accept)
+        self._listen()
 
     def close(self) -> None:
         """Take the socket away and end all connections."""
         self._path.unlink(missing_ok=True)
-        self.loop.forget(self._socket)
+        if self._pause is None:
+            self.loop.forget(self._socket)
+        else:
+            self._pause.cancel()
         self._socket.close()
         for connection in tuple(self.connections):
             connection.close()
@@ -181,13 +202,18 @@ class Listener:
         self.loop.forget(connection)
         self.connections.discard(connection)
 
+    def _listen(self) -> None:
+        self._pause = None
+        self.loop.watch(self._socket, READ, self._accept)
+
     def _accept(self, _events: int) -> None:
         try:
             accepted, _ = self._socket.accept()
         except OSError as error:
             if not isinstance(error, BlockingIOError | ConnectionAbortedError):
                 log.event("warning", "an agent could not be let in", error=str(error))
-                time.sleep(_PAUSE)  # it still waits, and will be tried again at once
+                self.loop.forget(self._socket)  # it still waits, and would be tried again at once
+                self._pause = self.loop.later(_PAUSE, self._listen)
             return
         uid = peer_uid(accepted)
         if uid not in self._callers:
@@ -198,6 +224,14 @@ class Listener:
         connection = Connection(self, accepted)
         self.connections.add(connection)
         self.loop.watch(connection, READ, connection.ready)
+        self._expect_greeting(connection)
+
+    def _expect_greeting(self, connection: Connection) -> None:
+        self._strangers = [each for each in self._strangers if each.is_open and not each.is_greeted]
+        self._strangers.append(connection)
+        if len(self._strangers) > _MAX_STRANGERS:
+            self._strangers[0].give_up()
+        self.loop.later(_GREETING_LIMIT, connection.give_up)
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -20,8 +20,8 @@ class Caller:
 
     def __init__(self, house: House) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
         self.socket.connect(str(house.layout.socket))
+        self.socket.settimeout(10)
         self.file = self.socket.makefile("rb")
 
     def call(self, number: int, **ask: Any) -> dict[str, Any]:
@@ -83,6 +83,37 @@ async def test_a_line_without_an_end_is_cut_off(callers: list[Caller]) -> None:
         for _ in range(MAX_LINE // 2**20 + 4):
             callers[0].socket.sendall(b"x" * 2**20)
     assert callers[1].call(1, type="list")["reason"] == "not_authenticated"
+
+
+async def test_who_does_not_show_the_key_is_not_waited_for(house: House, callers: list[Caller]) -> None:
+    key = house.layout.key.read_text()
+    assert callers[0].call(1, type="hello", key=key, identity="")["answer"]["pid"]
+    callers[1].socket.sendall(b'{"id": 1, ')
+    assert callers[1].is_cut_off()
+    assert callers[0].call(2, type="list")["answer"] == []
+
+
+async def test_a_crowd_without_the_key_keeps_nobody_out(house: House, callers: list[Caller]) -> None:
+    """As a program with the agent's uid could bring it about."""
+    callers[1].socket.settimeout(2)  # less than who does not show the key is given
+    crowd = [Caller(house) for _ in range(40)]
+    try:
+        assert callers[1].is_cut_off(), "the oldest goes first"
+        late = Caller(house)
+        crowd.append(late)
+        assert late.call(1, type="hello", key=house.layout.key.read_text(), identity="")["answer"]["pid"]
+        crowd += [Caller(house) for _ in range(40)]
+        assert late.call(2, type="list")["answer"] == []
+    finally:
+        for caller in crowd:
+            caller.file.close()
+            caller.socket.close()
+
+
+async def test_a_greeting_is_short(callers: list[Caller]) -> None:
+    callers[0].socket.settimeout(2)
+    callers[0].socket.sendall(b"x" * 5000)
+    assert callers[0].is_cut_off()
 
 
 async def test_calls_that_come_in_pieces_and_in_heaps(house: House, callers: list[Caller]) -> None:

@@ -104,3 +104,9 @@ def test_a_mark_of_the_environment() -> None:
     finally:
         tree.RUN_MARK, tree.environment = before  # type: ignore[misc]
     assert tree.members(run, entries) == []
+
+
+def test_a_run_whose_pid_is_not_known_has_no_session() -> None:
+    """0 is what /proc says of who is in a session from outside, as below `unshare --pid`."""
+    entries = table(process(BASE + 1, 0, 0, start=200), process(BASE + 2, BASE + 1, 0, start=300))
+    assert pids(a_run(0, start=100), entries) == []
