@@ -23,7 +23,6 @@ _STDOUT: Final = 1
 def main() -> int:
     """Run a supervisor; return its exit status. What became of the start is one line on standard output."""
     store = FdStore()
-    os.closerange(store.end, os.sysconf("SC_OPEN_MAX"))
     is_service = "--service" in sys.argv
     supervisor = None
     try:

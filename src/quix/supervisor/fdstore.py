@@ -71,23 +71,19 @@ class Left:
 
 
 class FdStore:
-    """The descriptors of one supervisor's programs. Without a keeper it does nothing.
-
-    Attributes:
-        end: the first descriptor above all that were handed over.
-    """
+    """The descriptors of one supervisor's programs. Without a keeper it does nothing."""
 
     def __init__(self) -> None:
-        """Take over what an earlier supervisor left; programs inherit nothing of it."""
+        """Take over what an earlier supervisor left, and close all else; programs inherit nothing of it."""
         self._left: dict[str, list[int]] = {}
-        names = handover.names()
-        self.end = handover.FIRST + len(names)
-        for descriptor, name in enumerate(names, handover.FIRST):
+        received = handover.received()
+        handover.close_others(received)
+        for descriptor, name in received.items():
             os.set_inheritable(descriptor, False)
             self._left.setdefault(_program(name), []).append(descriptor)
         self._kept: dict[Keeper, set[str]] = {}
         if notify.has_manager():
-            self._kept[_ServiceManager()] = set(names)
+            self._kept[_ServiceManager()] = set(received.values())
 
     def add(self, keeper: Keeper) -> None:
         """Have somebody else keep what `keep` is told of from now on."""

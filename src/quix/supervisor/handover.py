@@ -1,26 +1,35 @@
-"""Descriptors that a process is handed over by whoever starts it (sd_listen_fds(3))."""
+"""Descriptors that a process is handed over, by names, by whoever starts it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-FIRST: Final = 3
-"""The number of the first one."""
-
-_WHOEVER: Final = "0"
-"""In LISTEN_PID, by an agent: it cannot know the pid of what it is about to start."""
+_FIRST: Final = 3  # SD_LISTEN_FDS_START
+_VARIABLE: Final = "QUIX_DESCRIPTORS"
 
 
-def environment(names: Sequence[str]) -> dict[str, str]:
-    """Return the variables that tell a process the names of the descriptors from `FIRST` on."""
-    return {"LISTEN_PID": _WHOEVER, "LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
+def environment(kept: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Return what tells a process the names and numbers of the descriptors that it is left."""
+    return {_VARIABLE: ":".join(f"{name}={number}" for name, number in kept)}
 
 
-def names() -> list[str]:
-    """Return the names of the descriptors from `FIRST` on that were handed to this process, and forget them."""
+def received() -> dict[int, str]:
+    """Return the descriptors that were handed to this process, each with its name, and forget of them: by an agent (see
+    `environment`), or by a service manager (sd_listen_fds(3))."""
     pid, count, names = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
-    if pid not in (str(os.getpid()), _WHOEVER) or not count.isdecimal():
-        return []
-    return (names.split(":") + [""] * int(count))[: int(count)]
+    pairs = (pair.rpartition("=") for pair in os.environ.pop(_VARIABLE, "").split(":") if pair)
+    found = {int(number): name for name, _, number in pairs}
+    if pid == str(os.getpid()) and count.isdecimal():
+        found.update(enumerate((names.split(":") + [""] * int(count))[: int(count)], _FIRST))
+    return found
+
+
+def close_others(received: Iterable[int]) -> None:
+    """Close everything but the standard streams and those."""
+    begin = _FIRST
+    for number in sorted(received):
+        os.closerange(begin, number)
+        begin = number + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))

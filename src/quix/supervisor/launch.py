@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -34,7 +32,7 @@ def become(settings: SupervisorSettings) -> NoReturn:
 async def launch(settings: SupervisorSettings, kept: Sequence[tuple[str, int]]) -> tuple[int, Started]:
     """Start a supervisor, and wait until it has said what became of that; return its pid, too.
 
-    It is handed copies of the descriptors that were `kept` by a name, as a service manager does (sd_listen_fds(3)).
+    It is handed the descriptors that were `kept`, by their names.
 
     It leads a session of its own, so that no signal to the agent's process group reaches it, writes to
     DIR/supervisor/log, and inherits nothing else of the agent.
@@ -44,43 +42,36 @@ async def launch(settings: SupervisorSettings, kept: Sequence[tuple[str, int]]) 
     """
     layout = Layout(settings.data_dir)
     layout.prepare_supervisor()
-    reading, writing = os.pipe()
     try:
-        pid = _spawn(settings, layout, writing, kept)
+        reading, writing = os.pipe()
+        try:
+            pid = _spawn(settings, layout, writing, kept)
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
     except OSError as error:
-        os.close(reading)
         raise QuixError(f"supervisor: it could not be started: {error}", Exit.SOFTWARE) from error
-    finally:
-        os.close(writing)
     return pid, await _outcome(reading, layout)
 
 
 def _spawn(settings: SupervisorSettings, layout: Layout, output: int, kept: Sequence[tuple[str, int]]) -> int:
     environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environ |= handover.environment([name for name, _ in kept])
-    with contextlib.ExitStack() as stack:
-        return os.posix_spawn(
-            sys.executable,
-            [*_COMMAND, *settings.argv()],
-            environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_OPEN, 2, str(layout.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                *_hand_over([descriptor for _, descriptor in kept], stack),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
-
-
-def _hand_over(kept: Sequence[int], stack: contextlib.ExitStack) -> Iterator[tuple[int, int, int]]:
-    above = handover.FIRST + len(kept)
-    for number, descriptor in enumerate(kept, handover.FIRST):
-        # From above all numbers that are to be theirs, so that none takes the place of one that is still to come.
-        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above)
-        stack.callback(os.close, copy)
-        yield os.POSIX_SPAWN_DUP2, copy, number
+    return os.posix_spawn(
+        sys.executable,
+        [*_COMMAND, *settings.argv()],
+        environ | handover.environment(kept),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_OPEN, 2, str(layout.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            # To itself: that leaves it open in the child (posix_spawn_file_actions_adddup2(3)).
+            *((os.POSIX_SPAWN_DUP2, number, number) for _, number in kept),
+        ],
+        setsid=True,
+        setsigmask=(),
+    )
 
 
 async def _outcome(reading: int, layout: Layout) -> Started:
