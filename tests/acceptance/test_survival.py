@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from acceptance.house import QUIX, House, Program, Rest, Server, cmdline, is_alive, pids, until
 from acceptance.raw import RawSocket
+from harness.disks import small_disk
 
 
 @pytest.fixture
@@ -36,6 +38,13 @@ def start_programs(rest: Rest, backend: str, count: int = 3) -> set[int]:
 
 def listed(rest: Rest, backend: str) -> set[int]:
     return {row["pid"] for row in rest.processes(backend)}
+
+
+def fill(path: Path) -> None:
+    """Take all the space that a disk has."""
+    with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(bytes(4096)):
+            continue
 
 
 # -- the agent ----------------------------------------------------------------------------------
@@ -71,6 +80,33 @@ def test_an_agent_that_is_told_to_stop_exits_with_0_and_leaves_programs_running(
         assert agent.wait() == 0
         assert is_alive(pid)
         until(lambda: rest.online() == [], "the server was told", 5)
+
+
+@pytest.mark.root
+def test_a_full_disk_keeps_an_agent_from_enrolling_and_from_nothing_else(
+    house: House, server: Server, rest: Rest
+) -> None:
+    folder = house.root / "m1" / "agent"
+    folder.mkdir(parents=True)
+    filler = folder / "filler"
+    with small_disk(folder, "1M", "0700"):
+        (folder / "agent.lock").touch()
+        fill(filler)
+        agent = house.agent(server.url, reconnect_max="1", telemetry_keep="1000")
+        until(lambda: agent.text.count("not enrolled: a token could not be saved") >= 2, "it tries again")
+        assert rest.backends() == [], "no attempt has left one behind"
+        filler.unlink()
+        backend = rest.wait_online()
+        house.token()
+        fill(filler)
+        server.terminate()
+        rest = house.again(server).rest()
+        assert rest.wait_online() == backend
+        agent.wait_for("the token could not be saved; trying again")
+        assert rest.execute(backend, "sleep", "1000")
+        filler.unlink()
+        agent.wait_for("the token is saved")
+        assert agent.terminate() == 0
 
 
 def test_a_program_that_ended_while_no_agent_was_there_is_listed_no_more(

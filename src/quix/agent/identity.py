@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from quix.exits import Exit, QuixError
 from quix.files import read_private, write_private
+
+_ROOM: Final = 4096
 
 
 class Identity(Struct, kw_only=True):
@@ -47,7 +50,16 @@ class IdentityFile:
                 f"{self._path}: damaged; restore it, or remove it to enrol as a new backend", Exit.CONFIG
             ) from error
 
+    def prove(self) -> None:
+        """See whether there is room to save one. Raises OSError where there is none."""
+        proof = self._path.with_name("token.proof")
+        try:
+            write_private(proof, bytes(_ROOM))
+        finally:
+            proof.unlink(missing_ok=True)
+
     def save(self, identity: Identity) -> None:
+        """Raises OSError where that fails; what was saved before is still there."""
         write_private(self._path, msgspec.json.encode(identity))
 
     def forget(self) -> None:

@@ -48,6 +48,14 @@ _STOPPING: Final[dict[str, Exit]] = {
 """Refusals that waiting does not mend: the agent stops, each with an exit code of its own."""
 
 
+_SAVE_PAUSE: Final = 10.0
+"""Seconds until it is tried again to save a token."""
+
+
+class _NoRoomError(Exception):
+    """A token could not be saved, so none was asked for."""
+
+
 class Session:
     """One connection of the agent, from the upgrade to its end; the context of its handlers.
 
@@ -97,6 +105,7 @@ class Link:
         self._side = Side(router, Clock(), Limits(message_bytes=settings.max_message))
         self._backoff = Backoff(longest=settings.reconnect_max)
         self._was_connected = False
+        self._is_saved = True
 
     def _tls_context(self) -> ssl.SSLContext | None:
         settings = self._settings
@@ -120,6 +129,8 @@ class Link:
                 await asyncio.sleep(delay)
         finally:
             self._side.clock.stop()
+            if not self._is_saved:
+                self._save()
 
     async def _once(self) -> None:
         try:
@@ -163,10 +174,13 @@ class Link:
         except AskError as error:
             self._not_authenticated(error)
             return
+        except _NoRoomError as error:
+            log.error("not enrolled: a token could not be saved", error=str(error))  # noqa: TRY400 - it says it all
+            return
         self._was_connected = True
         manager.tell(f"STATUS=connected to {self._settings.server}")
         began = time.monotonic()
-        companions = [asyncio.create_task(self._welcome(session))]
+        companions = [asyncio.create_task(self._welcome(session)), asyncio.create_task(self._save_again())]
         if TOKEN in session.connection.peer.extensions:
             companions.append(asyncio.create_task(self._renew(session)))
         try:
@@ -191,6 +205,11 @@ class Link:
         log.info("resumed", server=self._settings.server, validity=answer.validity)
 
     async def _enroll(self, session: Session) -> None:
+        try:
+            # Else there would be one backend more at each attempt, and none that anybody has the token of.
+            await asyncio.to_thread(self._file.prove)
+        except OSError as error:
+            raise _NoRoomError(str(error)) from error
         request = Authenticate(
             username=self._settings.username,
             password=read_password(self._settings),
@@ -205,7 +224,26 @@ class Link:
 
     def _keep(self, token: str, validity: int) -> None:
         self._identity = Identity(token=token, expires_at=time.time() + validity)
-        self._file.save(self._identity)
+        self._save()
+
+    def _save(self) -> None:
+        assert self._identity is not None
+        try:
+            self._file.save(self._identity)
+        except OSError as error:  # as where the disk is full: somebody may have to come by this very agent to make room
+            if self._is_saved:
+                log.error("the token could not be saved; trying again", error=str(error))  # noqa: TRY400
+            self._is_saved = False
+        else:
+            if not self._is_saved:
+                log.info("the token is saved")
+            self._is_saved = True
+
+    async def _save_again(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_PAUSE)
+            if not self._is_saved:
+                self._save()
 
     def _not_authenticated(self, error: AskError) -> None:
         if error.reason == Reason.TOKEN_INVALID and self._settings.re_enroll:
