@@ -40,6 +40,13 @@ def listed(rest: Rest, backend: str) -> set[int]:
     return {row["pid"] for row in rest.processes(backend)}
 
 
+def parent(pid: int) -> int:
+    """The parent of a process, 0 where there is no such process."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
 def fill(path: Path) -> None:
     """Take all the space that a disk has."""
     with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
@@ -80,6 +87,29 @@ def test_an_agent_that_is_told_to_stop_exits_with_0_and_leaves_programs_running(
         assert agent.wait() == 0
         assert is_alive(pid)
         until(lambda: rest.online() == [], "the server was told", 5)
+
+
+@pytest.mark.root
+def test_an_agent_that_is_the_first_process_of_a_container_leaves_no_zombies(
+    house: House, server: Server, rest: Rest
+) -> None:
+    """So it is known how a program ended that has lost its supervisor."""
+    before = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGTERM"]
+    agent = house.agent(server.url, before=before)
+    backend = rest.wait_online()
+    script = "while [ ! -e go ]; do sleep 0.02; done; exit 7"
+    started = rest.post(f"/backends/{backend}/processes", cmd=["sh", "-c", script])
+    os.kill(supervisor_of(house), signal.SIGKILL)
+    until(lambda: listed(rest, backend) == {started["proc_id"]}, "it is adopted")
+    (house.root / "m1" / "data" / "go").touch()
+    run = f"/backends/{backend}/runs/{started['run_id']}"
+    until(lambda: rest.get(run)["state"] == "ended", "it ends")
+    assert (rest.get(run)["outcome"], rest.get(run)["exit_code"]) == ("exited", 7)
+    first = next(pid for pid in pids() if "quix.agent" in cmdline(pid) and parent(pid) == agent.pid)
+    children = [pid for pid in pids() if parent(pid) == first]
+    assert all(map(is_alive, children)), "none is a zombie"
+    os.kill(first, signal.SIGTERM)
+    assert agent.wait() == 0
 
 
 @pytest.mark.root

@@ -14,6 +14,7 @@ from typing import NoReturn
 import msgspec
 
 from quix import logs
+from quix.agent import init
 from quix.agent.app import serve
 from quix.agent.launch import SETTINGS
 from quix.agent.settings import AgentSettings
@@ -26,6 +27,8 @@ def main() -> NoReturn:
         sys.exit(report(QuixError("run `quix agent`, which reads the settings", Exit.USAGE)))
     settings = msgspec.json.decode(given, type=AgentSettings, dec_hook=lambda kind, value: kind(value))
     logs.setup(settings.log_format, settings.log_level)
+    if os.getpid() == 1:
+        init.become()
     try:
         asyncio.run(serve(settings))
     except QuixError as error:

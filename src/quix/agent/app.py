@@ -59,7 +59,7 @@ async def serve(settings: AgentSettings) -> None:
                 allow=settings.allow,
             )
         )
-        programs, reports = Programs(supervisor), Reports(supervisor)
+        programs, reports = Programs(supervisor, settings.max_message), Reports(supervisor)
         router: Router[Session] = Router(requests.gate(policy))
         programs.register(router)
         folder, disks = layout.agent / "vpn", DiskMeter()

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, json, structs
 
+from quix import logs
 from quix.agent import titles
 from quix.agent.look import Look
 from quix.supervisor import proc, tree
@@ -26,9 +27,16 @@ SHORTEST: Final = 0.1
 
 T = TypeVar("T")
 
+log = logs.get(__name__)
+
 _MB: Final = 10**6
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+_ENVELOPE: Final = 1024
+_TITLE: Final = 256
+_LONGEST_COMMANDS: Final = (4096, 512, 64)
+"""Characters of a title, and of a command: anybody on the machine may have a process with a megabyte of arguments."""
 
 _PATIENCE: Final = 10.0
 """Seconds for one look. Reading a process's arguments waits for its memory, which a hung disk can hold."""
@@ -45,7 +53,9 @@ class Snapshot(Struct):
 class ProcessMeter:
     """Looks at processes, and remembers the look, since CPU use is what happened between two of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int) -> None:
+        """`largest`: bytes that a message may have."""
+        self._room = largest - _ENVELOPE
         self._kept: list[Snapshot] = []
         self._lock = asyncio.Lock()
 
@@ -95,7 +105,25 @@ class ProcessMeter:
         if verb >= 2:
             others = (entry for pid, entry in snapshot.table.items() if pid not in rows)
             rows |= {entry.pid: _row(entry, snapshot, before, ports) for entry in others}
-        return [rows[pid] for pid in sorted(rows)]
+        return fitting([rows[pid] for pid in sorted(rows)], self._room)
+
+
+def fitting(rows: list[Process], room: int) -> list[Process]:
+    """Return the rows with their titles and commands shortened, so that all of them have room in so many bytes; where
+    even that does not help, without the last ones."""
+    shown = rows
+    for longest in _LONGEST_COMMANDS:
+        shown = [structs.replace(row, title=_cut(row.title, _TITLE), reqc=_cut(row.reqc, longest)) for row in rows]
+        if len(json.encode(shown)) <= room:
+            return shown
+    while len(json.encode(shown)) > room:
+        del shown[len(shown) * 9 // 10 :]
+    log.warning("there are more processes than a message has room for", shown=len(shown), of=len(rows))
+    return shown
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 async def _apart(work: partial[T]) -> T:

@@ -43,9 +43,10 @@ _SOON: Final = 1.0
 class Programs:
     """Answers the server's requests about programs; they belong to the supervisor, and outlive the agent."""
 
-    def __init__(self, supervisor: SupervisorClient) -> None:
+    def __init__(self, supervisor: SupervisorClient, largest: int) -> None:
+        """`largest`: bytes that a message may have."""
         self._supervisor = supervisor
-        self._meter = ProcessMeter()
+        self._meter = ProcessMeter(largest)
         self._reads: set[asyncio.Future[Raw]] = set()
 
     def register(self, router: Router[Any]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+import msgspec
+from msgspec import UNSET
 
 from quix.supervisor import proc, tree
 from quix.supervisor.policy import Policy
@@ -18,9 +21,13 @@ from quix.supervisor.protocol import (
     Spawn,
     Write,
 )
+from quix.supervisor.run import Run
 from quix.supervisor.runs import Runs
 from quix.wire.reasons import Reason, Refusal
 from quix.wire.runs import RunKey
+
+_SHOWN: Final = 4096
+"""Characters of a command in a list."""
 
 RunCall = Spawn | ListRuns | ListPorts | ListStates | Write | Resize | Signal | Acknowledge
 
@@ -38,7 +45,7 @@ class Calls:
             case Spawn():
                 return self._runs.start(ask.cmd, ask.options, ask.key)
             case ListRuns():
-                return self._runs.running()
+                return [*map(_listed, self._runs.running())]
             case ListPorts():
                 return self._ports()
             case ListStates():
@@ -82,3 +89,14 @@ class Calls:
     def _not_running(self, run_id: RunKey) -> NoReturn:
         self._runs.register.get(run_id)
         raise Refusal(Reason.RUN_UNKNOWN, "the run does not run any more")
+
+
+def _listed(run: Run) -> Run:
+    """Return what a list says of a run: with as much of its command as fits, and without what its environment holds."""
+    cmd, room = [], _SHOWN
+    for argument in run.cmd:
+        cmd.append(argument[: max(0, room)])
+        room -= len(argument)
+        if room < 0:
+            break
+    return run.changed(cmd=cmd, options=msgspec.structs.replace(run.options, env=UNSET))

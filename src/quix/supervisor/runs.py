@@ -182,6 +182,9 @@ class Runs:
         run = run.changed(pid=0, start=proc.now(), boot_id=self.boot_id, next_start=None, restarts=run.restarts + 1)
         try:
             policy = self._owner()
+            if policy.is_broken:  # which its owner mends, and has denied nothing by it
+                self._wait(run, "the policy of this machine cannot be read")
+                return
             run = run.changed(limits=policy.admit(run.cmd, run.options).limits, ports=policy.ports, verdict=None)
             self.register.journal.update(run, sync=True)
             run = self._execute(run)

@@ -34,7 +34,7 @@ from quix.supervisor.run import Ports
 from quix.supervisor.sandbox import Sandbox
 from quix.wire.reasons import Reason, Refusal
 
-_SCARCE: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+_SCARCE: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _NOT_EXECUTED: Final = 127
 
 
@@ -228,6 +228,8 @@ def _enter(plan: Plan, sandbox: Sandbox) -> None:
             kernel.unshare_folder()
         sandbox.enter(plan.groups, plan.devices, plan.ports)
     except OSError as error:
+        if error.errno in _SCARCE:
+            raise Refusal(Reason.LIMIT_REACHED, f"the system has no room for a sandbox: {error.strerror}") from error
         raise Refusal(
             Reason.SANDBOX_UNAVAILABLE, f"the kernel refused the sandbox: {error.strerror}; see --sandbox"
         ) from error

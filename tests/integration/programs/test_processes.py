@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from harness.supervisor import House, until
-from quix.agent.processes import SHORTEST, ProcessMeter
+from harness.supervisor import PYTHON, House, until
+from quix.agent.processes import SHORTEST, ProcessMeter, fitting
 from quix.supervisor import proc, tree
 from quix.supervisor.client import SupervisorClient
 from quix.supervisor.run import Run
@@ -28,7 +29,7 @@ async def client(house: House) -> SupervisorClient:
 
 @pytest.fixture
 def meter() -> ProcessMeter:
-    return ProcessMeter()
+    return ProcessMeter(2**20)
 
 
 async def row_of(meter: ProcessMeter, client: SupervisorClient, run: Run) -> Process:
@@ -247,6 +248,33 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         yield process
         process.kill()
+
+
+@pytest.mark.parametrize("verb", [1, 2])
+async def test_long_commands_are_shortened_and_all_rows_are_there(
+    meter: ProcessMeter, client: SupervisorClient, verb: int
+) -> None:
+    runs = [
+        await client.spawn([PYTHON, "-c", "import time; time.sleep(1000)", *(["x" * 100_000] * 9)]) for _ in range(3)
+    ]
+    runs += [await client.spawn(["bash", "-c", f"exec -a {'y' * 100_000} sleep 1000"])]
+    rows = await meter.rows(await client.runs(), verb)
+    found = {row.pid: row for row in rows}
+    assert {run.pid for run in runs} <= found.keys()
+    assert max(len(row.reqc) for row in rows) <= 4096
+    assert max(len(row.title) for row in rows) <= 256
+    assert found[runs[0].pid].reqc.endswith("x…")
+
+
+def test_rows_that_have_no_room_lose_their_commands_first_and_then_themselves() -> None:
+    rows = [Process(title="t", pid=pid, cpu_util=0, mem_util=0, reqc="c" * 4000, port_util=[]) for pid in range(1000)]
+    fits = fitting(rows, 2**20)
+    assert [row.pid for row in fits] == list(range(1000))
+    assert {len(row.reqc) for row in fits} == {512}
+    few = fitting(rows, 20_000)
+    assert [row.pid for row in few] == list(range(len(few)))
+    assert len(msgspec.json.encode(few)) <= 20_000
+    assert 100 < len(few) < 200
 
 
 async def test_verb_2_shows_every_process(

@@ -22,7 +22,7 @@ async def client(house: House) -> SupervisorClient:
 
 @pytest.fixture
 def programs(client: SupervisorClient) -> Programs:
-    return Programs(client)
+    return Programs(client, 2**20)
 
 
 async def test_from_execute_to_the_end(programs: Programs) -> None:

@@ -379,3 +379,27 @@ async def test_what_can_be_started_no_more_says_so(house: House) -> None:
     state = await ended(client, "k")
     assert state.outcome == "not_started"
     assert "No such file" in state.detail
+
+
+async def test_a_policy_that_cannot_be_read_for_a_moment_ends_no_run_that_starts_again(house: House) -> None:
+    """Its owner mends it, and has denied nothing by a slip of the pen."""
+    policy = house.folder / "policy.toml"
+    policy.write_text("max_programs = 16\n")
+    house.folder.chmod(0o711)
+    client = await house.client(policy=policy)
+    script = "while [ ! -e go ]; do sleep 0.02; done; rm go"
+    await client.spawn(["sh", "-c", script], RunOptions(restart="always"), "k")
+    policy.write_text("max_program = 16\n")
+    house.path("go").touch()
+
+    async def restarts() -> int:
+        (state,) = await client.states()
+        assert state.state != "ended", state
+        return state.restarts
+
+    log = house.layout.log
+    await until(lambda: "the policy of this machine cannot be read" in log.read_text(), what="it is put off")
+    policy.write_text("max_programs = 16\n")
+    async with asyncio.timeout(20):
+        while await restarts() == 0 or not await client.runs():
+            await asyncio.sleep(0.05)
