@@ -127,14 +127,14 @@ async def test_one_that_comes_and_leaves_between_two_looks_is_missed(
 async def test_a_blink_is_no_alert_and_what_was_never_here_is_not_missed(tmp_path: Path, web: Hook) -> None:
     async with running(tmp_path) as (there, admin):
         await channel(admin, web.url)
-        await rule(admin, **AWAY, **{"for": 1.0})
+        await rule(admin, **AWAY, **{"for": 2.5})
         assert (await admin.post("/backends", json={"name": "phone"})).status_code == 201
         async with machine(there, "m1") as m1:
             pass
         await asyncio.sleep(0.4)
         async with there._door.client() as client:
             await client.resume(m1.agent.token)
-            await stays(lambda: not web.taken, 1.5)
+            await stays(lambda: not web.taken, 3)
         assert await alerts(admin) == []
 
 
