@@ -1,17 +1,28 @@
-"""A way to a server on which the first answer to a request is lost."""
+"""A way to a server on which one answer is lost, or replaced by that of somebody in between."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+_BEGIN = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) ")
+
+
+def page(status: int) -> bytes:
+    """The answer of a proxy that cannot reach who is behind it."""
+    body = b"<html><head><title>Sorry</title></head><body><center>nginx</center></body></html>"
+    head = f"HTTP/1.1 {status} Sorry\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
 
 @asynccontextmanager
-async def losing(url: str, wanted: bytes) -> AsyncIterator[str]:
+async def losing(url: str, wanted: bytes, instead: bytes = b"") -> AsyncIterator[str]:
     """Pass connections on to the server at `url`; yield the URL of the way there.
 
-    The first answer to a request that begins with `wanted` arrives here, and its connection is closed instead.
+    The first answer to a request whose first line matches `wanted`, a regular expression, arrives here. Its connection
+    is given what there is `instead`, and closed.
     """
     host, _, port = url.removeprefix("http://").rpartition(":")
     lost: list[bytes] = []
@@ -23,7 +34,8 @@ async def losing(url: str, wanted: bytes) -> AsyncIterator[str]:
         async def ask() -> None:
             nonlocal is_wanted
             while data := await reader.read(65536):
-                is_wanted = data.startswith(wanted)
+                if _BEGIN.match(data):  # and not a body that comes after its head
+                    is_wanted = re.match(wanted, data) is not None
                 to_server.write(data)
             to_server.close()
 
@@ -31,6 +43,7 @@ async def losing(url: str, wanted: bytes) -> AsyncIterator[str]:
         while data := await from_server.read(65536):
             if is_wanted and not lost:
                 lost.append(data)
+                writer.write(instead)
                 break
             writer.write(data)
         writer.close()

@@ -94,7 +94,7 @@ class Connection:
         except httpx.HTTPError as error:
             raise trouble(self.url, method, error) from error
         if not response.is_success:
-            raise refusal(self.url, response)
+            raise refusal(self.url, method, response)
         return response.content
 
     def lines(
@@ -107,7 +107,7 @@ class Connection:
             with self._http.stream("GET", path, headers=whole, params=params) as response:
                 if not response.is_success:
                     response.read()
-                    raise refusal(self.url, response)
+                    raise refusal(self.url, "GET", response)
                 for chunk in response.iter_bytes():
                     *found, rest = (rest + chunk).split(b"\n")
                     yield from found

@@ -12,6 +12,7 @@ from quix.client.errors import (
     DeniedError,
     FaultError,
     NoAnswerError,
+    NotQuixServerError,
     ServerUnreachableError,
     UnknownOutcomeError,
 )
@@ -74,7 +75,7 @@ class Start:
         except ServerUnreachableError:
             if doubt is None:
                 raise
-        except DeniedError as error:
+        except (DeniedError, NotQuixServerError) as error:
             if doubt is None:
                 raise
             raise doubt from error

@@ -28,6 +28,9 @@ CONNECTIONS: Final = 100
 KEPT_CONNECTIONS: Final = 20
 """Connections that stay open for later requests."""
 
+_GATEWAYS: Final = (502, 503, 504)
+"""What a proxy says of a server that is away (RFC 9110 sections 15.6.3 to 15.6.5), in words of its own."""
+
 
 class _Error(Struct):
     reason: str
@@ -68,12 +71,15 @@ def decode(url: str, content: bytes | msgspec.Raw, kind: type[T]) -> T:
         raise NotQuixServerError(url) from error
 
 
-def refusal(url: str, response: httpx.Response) -> QuixError:
-    """Return what it means that the server said no."""
+def refusal(url: str, method: str, response: httpx.Response) -> QuixError:
+    """Return what it means that the server said no, or that somebody before it did in its place."""
     try:
         error = msgspec.json.decode(response.content, type=_Error)
     except msgspec.DecodeError:
-        return NotQuixServerError(url)
+        if response.status_code not in _GATEWAYS:
+            return NotQuixServerError(url)
+        text = f"{url}: a proxy before the server answered {response.status_code}"
+        return ServerUnreachableError(text) if method == "GET" else NoAnswerError(text)
     return api_error(error.reason, error.detail, response.status_code)
 
 

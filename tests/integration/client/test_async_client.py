@@ -13,12 +13,13 @@ import pytest
 
 from harness.api import Place
 from harness.cutter import Cutter
-from harness.lossy import losing
+from harness.lossy import losing, page
 from harness.server import PASSWORD
 from quix import AsyncClient
 from quix.client import (
     DeniedError,
     NoAnswerError,
+    NotQuixServerError,
     OfflineError,
     RefusedError,
     ServerUnreachableError,
@@ -176,13 +177,42 @@ async def test_no_more_connections_than_asked_for(there: Place) -> None:
 # -- once -----------------------------------------------------------------------------------------
 
 
-async def test_an_answer_that_is_lost_is_asked_for_again_and_one_program_started(there: Place) -> None:
-    async with losing(there.url, b"POST /api/v1/backends/web-1/processes ") as url:
+STARTING = b"POST /api/v1/backends/web-1/processes "
+
+
+@pytest.mark.parametrize("instead", [b"", page(502), page(503), page(504)])
+async def test_an_answer_that_is_lost_is_asked_for_again_and_one_program_started(there: Place, instead: bytes) -> None:
+    async with losing(there.url, STARTING, instead) as url:
         client = await AsyncClient.login(url, "root", PASSWORD)
         async with client, there.agent(machine, "web-1") as agent:
             started = await client.execute("web-1", ["true"])
             assert [run.id async for run in client.runs("web-1")] == [started.run_id]
             assert [req for req, _ in agent.asked] == ["execute"]
+
+
+async def test_what_is_no_server_after_it_was_asked_does_not_mean_that_nothing_was_done(there: Place) -> None:
+    async with (
+        losing(there.url, STARTING, page(504)) as way,
+        losing(way, b"GET /api/v1/backends/web-1 ", page(404)) as url,
+    ):
+        client = await AsyncClient.login(url, "root", PASSWORD)
+        async with client, there.agent(machine, "web-1") as agent:
+            with pytest.raises(NoAnswerError, match="a proxy before the server answered 504") as unknown:
+                await client.execute("web-1", ["true"])
+            assert (await client.execute("web-1", ["true"], key=unknown.value.key)).proc_id == 7
+            assert [req for req, _ in agent.asked] == ["execute"]
+
+
+async def test_a_proxy_is_no_wrong_url_where_it_says_that_the_server_is_away(there: Place) -> None:
+    way = losing(there.url, b"GET /api/v1/me ", page(502))
+    async with way as url, await AsyncClient.login(url, "root", PASSWORD) as client:
+        with pytest.raises(ServerUnreachableError, match="a proxy before the server answered 502"):
+            await client.me()
+        assert (await client.me()).username == "root"
+    way = losing(there.url, b"GET /api/v1/me ", page(404))
+    async with way as url, await AsyncClient.login(url, "root", PASSWORD) as client:
+        with pytest.raises(NotQuixServerError):
+            await client.me()
 
 
 async def test_what_the_backend_did_not_answer_is_asked_again(there: Place, admin: AsyncClient) -> None:

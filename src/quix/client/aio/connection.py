@@ -92,7 +92,7 @@ class AsyncConnection:
         except httpx.HTTPError as error:
             raise trouble(self.url, method, error) from error
         if not response.is_success:
-            raise refusal(self.url, response)
+            raise refusal(self.url, method, response)
         return response.content
 
     async def lines(
@@ -105,7 +105,7 @@ class AsyncConnection:
             async with self._http.stream("GET", path, headers=whole, params=params) as response:
                 if not response.is_success:
                     await response.aread()
-                    raise refusal(self.url, response)
+                    raise refusal(self.url, "GET", response)
                 async for chunk in response.aiter_bytes():
                     *found, rest = (rest + chunk).split(b"\n")
                     for line in found:

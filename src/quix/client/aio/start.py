@@ -11,6 +11,7 @@ from quix.client.errors import (
     DeniedError,
     FaultError,
     NoAnswerError,
+    NotQuixServerError,
     ServerUnreachableError,
     UnknownOutcomeError,
 )
@@ -73,7 +74,7 @@ class AsyncStart:
         except ServerUnreachableError:
             if doubt is None:
                 raise
-        except DeniedError as error:
+        except (DeniedError, NotQuixServerError) as error:
             if doubt is None:
                 raise
             raise doubt from error
