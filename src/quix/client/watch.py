@@ -60,7 +60,7 @@ class Watcher:
 
     def _read(self) -> Generator[Event]:
         headers = {"Last-Event-ID": self._last} if self._last else {}
-        data = b""
+        place, data = self._last, b""
         with closing(self._connection.lines("/events", self._params, headers)) as lines:
             for line in lines:
                 self._heard_at = time.monotonic()
@@ -68,9 +68,11 @@ class Watcher:
                 name, _, value = line.partition(b":")
                 value = value.removeprefix(b" ")
                 if name == b"id":
-                    self._last = value.decode(errors="replace")
+                    place = value.decode(errors="replace")
                 elif name == b"data":
                     data = value
-                elif not line and data:
-                    yield decode(self._connection.url, data, Event)
+                elif not line:
+                    self._last = place  # not before: a stream that is cut off inside of an event has not told it
+                    if data:
+                        yield decode(self._connection.url, data, Event)
                     data = b""

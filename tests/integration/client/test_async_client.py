@@ -98,6 +98,19 @@ async def test_events_go_on_where_they_were_when_the_door_was_closed(there: Plac
         assert (await waiting).kind == "run_ended"
 
 
+@pytest.mark.parametrize("line", [b"id: %d\n", b"id: %d\nevent: run_started\ndata: {\n"])
+async def test_an_event_that_is_cut_off_behind_its_id_comes_again(there: Place, line: bytes) -> None:
+    place = there.control.events.newest
+    for run in ("r1", "r2"):
+        there.control.events.publish(Kind.RUN_STARTED, "b1", run=run)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    way = losing(there.url, b"GET /api/v1/events", head + line % (place + 1))
+    async with asyncio.timeout(60), way as url, await AsyncClient.login(url, "root", PASSWORD) as client:
+        events = client.events(after=place)
+        assert [(await anext(events)).data for _ in range(2)] == [{"run": "r1"}, {"run": "r2"}]
+        await events.aclose()
+
+
 @pytest.mark.parametrize("way", ["cancelled", "break"])
 async def test_whoever_stops_reading_leaves_no_connection(there: Place, admin: AsyncClient, way: str) -> None:
     async def read(client: AsyncClient) -> None:
