@@ -11,19 +11,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from quix.cli.output import say
 from quix.cli.progress import Progress
-from quix.client import ApiError, Client, NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError
-from quix.client.follow import Follower
+from quix.client import ApiError, Client
+from quix.client.errors import is_passing
+from quix.client.follow import PATIENCE, Follower
 from quix.exits import QuixError
 from quix.wire.runs import Outcome, Terminal
 
 if TYPE_CHECKING:
     from quix.wire.messages import RunOutput
     from quix.wire.runs import RunState
+
+T = TypeVar("T")
 
 _TIMEOUT: Final = 124
 _FAILED: Final = 125
@@ -41,7 +45,8 @@ _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _AT_ONCE: Final = 2**16
 
-_PASSING: Final = (NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError)
+_NO_READER: Final = ("request_invalid", "run_unknown")
+"""Why input is refused of a program that has closed it, or has just ended."""
 
 
 class Trouble:
@@ -63,6 +68,24 @@ class Trouble:
 
 class LeftError(Exception):
     """Whoever watches has had enough; the run goes on."""
+
+
+def insist(ask: Callable[[], T], trouble: Callable[[QuixError], None] = lambda _error: None) -> T:
+    """Ask for what may be asked twice until it is answered, with the patience that output is followed with.
+
+    Raises:
+        QuixError: the server says no, or there was no answer for too long.
+    """
+    deadline, pause = time.monotonic() + PATIENCE, _PAUSE
+    while True:
+        try:
+            return ask()
+        except QuixError as error:
+            if not is_passing(error) or time.monotonic() + pause > deadline:
+                raise
+            trouble(error)
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Attachment:
@@ -159,25 +182,21 @@ class Attachment:
                     return
                 offset = self._send(offset, data)
             self._send(offset, b"", end=True)
-        except ApiError:  # it has ended, or has closed its input
-            return
+        except QuixError as error:
+            if not (isinstance(error, ApiError) and error.reason in _NO_READER):
+                say(f"quix: input is passed on no longer: {error}")
 
     def _send(self, offset: int, data: bytes, *, end: bool = False) -> int:
         """Send until all of it was taken; return the offset after it. What may or may not have arrived is repeated."""
-        goal, pause = offset + len(data), _PAUSE
+        goal = offset + len(data)
+        write = partial(self._client.write_input, self._backend, self._run_id, end=end)
         while True:
-            try:
-                received = self._client.write_input(
-                    self._backend, self._run_id, offset, data[len(data) - (goal - offset) :], end=end
-                )
-            except _PASSING:
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                if received >= goal:
-                    return received
-                if received > offset:
-                    offset, pause = received, _PAUSE
-            time.sleep(pause)
+            rest = data[len(data) - (goal - offset) :]
+            received = insist(partial(write, offset, rest))
+            if received >= goal:
+                return received
+            offset = max(offset, received)
+            time.sleep(_PAUSE)
 
 
 def show(outputs: Iterable[RunOutput], follower: Follower) -> RunState | None:

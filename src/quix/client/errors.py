@@ -20,6 +20,7 @@ __all__ = [
     "UnknownBackendError",
     "UnknownOutcomeError",
     "api_error",
+    "is_passing",
 ]
 
 
@@ -100,6 +101,15 @@ class NotQuixServerError(QuixError):
 
     def __init__(self, url: str) -> None:
         super().__init__(f"{url}: what answers there is no Quix server; check the URL", Exit.PROTOCOL)
+
+
+_PASSING: Final = (FaultError, NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError)
+
+
+def is_passing(error: QuixError) -> bool:
+    """Whether what does no harm twice may well be done the next time."""
+    # The last: its supervisor is being restarted.
+    return isinstance(error, _PASSING) or (isinstance(error, RefusedError) and error.reason == "unavailable")
 
 
 _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {

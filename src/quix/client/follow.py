@@ -8,13 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
-from quix.client.errors import (
-    FaultError,
-    NoAnswerError,
-    OfflineError,
-    ServerUnreachableError,
-    UnknownOutcomeError,
-)
+from quix.client.errors import is_passing
 from quix.exits import QuixError
 from quix.wire.messages import RunOutput
 
@@ -34,9 +28,6 @@ _SLOW: Final = 1.0
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
-
-_PASSING: Final = (FaultError, NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError)
-"""Failures after which the same is asked again: reading changes nothing."""
 
 
 class Follower:
@@ -96,8 +87,8 @@ class Follower:
         while True:
             try:
                 return self._read(wait)
-            except _PASSING as error:
-                if time.monotonic() + pause > deadline:
+            except QuixError as error:  # reading changes nothing, and may be done again
+                if not is_passing(error) or time.monotonic() + pause > deadline:
                     raise
                 self._trouble(error)
                 self._limit = _SMALLEST

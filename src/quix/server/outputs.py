@@ -9,10 +9,18 @@ from typing import Final
 
 import msgspec
 
-from quix.link.outcomes import BackendOfflineError, ConnectionLostError, RequestTimeoutError, TooBusyError
+from quix.link.outcomes import (
+    AskError,
+    BackendOfflineError,
+    ConnectionLostError,
+    RefusedError,
+    RequestTimeoutError,
+    TooBusyError,
+)
 from quix.server.fleet import Fleet
 from quix.server.programs import Programs
 from quix.wire.messages import ReadOutput, ResizeTerminal, RunOutput, WriteInput
+from quix.wire.reasons import Reason
 from quix.wire.runs import Terminal
 
 LONGEST_WAIT: Final = 20.0
@@ -72,7 +80,9 @@ class Outputs:
     async def _next(self, backend_id: str, asked: ReadOutput, before: RunOutput) -> RunOutput:
         try:
             return await self.read(backend_id, asked)
-        except (BackendOfflineError, ConnectionLostError, RequestTimeoutError, TooBusyError):
+        except AskError as error:
+            if not _is_passing(error):
+                raise
             await asyncio.sleep(_CROWDED_PAUSE)
             await self._fleet.returned(backend_id, LONGEST_WAIT)
             return RunOutput(state=before.state, chunks=[])
@@ -100,6 +110,13 @@ class Outputs:
         """Tell a run's terminal its size."""
         self._programs.require_runs(backend_id)
         await self._fleet.ask(backend_id, ResizeTerminal(run=run_id, size=size))
+
+
+def _is_passing(error: AskError) -> bool:
+    """Whether the backend is away for a while, or what it reads by is."""
+    if isinstance(error, RefusedError):
+        return error.reason == Reason.UNAVAILABLE
+    return isinstance(error, BackendOfflineError | ConnectionLostError | RequestTimeoutError | TooBusyError)
 
 
 def _past(asked: ReadOutput, output: RunOutput) -> ReadOutput:

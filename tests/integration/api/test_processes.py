@@ -198,3 +198,24 @@ async def test_a_pid_that_is_none(there: Place, pid: str) -> None:
         answer = await operator.post(f"/backends/{agent.id}/processes/{pid}/signal", json={"mode": "SIGTERM"})
         assert problem(answer) in {(400, "request_invalid"), (404, "not_found")}
         assert agent.asked == []
+
+
+async def test_output_is_followed_across_a_supervisor_that_is_away(there: Place) -> None:
+    """The backend answers, and cannot read what the run wrote for as long as its supervisor is being restarted."""
+    state = {"run": "0" * 22, "state": "running", "proc_id": 12345, "started_at": 1.0}
+    answers: list[Any] = [
+        {"state": state, "chunks": []},
+        refusal("unavailable"),
+        {"state": {**state, "state": "ended", "outcome": "exited", "exit_code": 0}, "chunks": []},
+    ]
+
+    def reading(req: str, msg: Any) -> Any:
+        return answers.pop(0) if req == "read_output" else machine(req, msg)
+
+    operator = await there.login(Role.OPERATOR)
+    async with there.agent(reading, "web-1", process=1) as agent:
+        run = (await operator.post(f"/backends/{agent.id}/processes", json={"cmd": ["true"]})).json()["run_id"]
+        told = (await operator.get(f"/backends/{agent.id}/runs/{run}/output/events")).text
+    assert [line for line in told.splitlines() if line.startswith("event: ")] == [
+        "event: state", "event: state", "event: end",
+    ]  # fmt: skip

@@ -7,13 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Final
 
-from quix.client.errors import (
-    FaultError,
-    NoAnswerError,
-    OfflineError,
-    ServerUnreachableError,
-    UnknownOutcomeError,
-)
+from quix.client.errors import is_passing
 from quix.exits import QuixError
 from quix.wire.messages import RunOutput
 
@@ -33,9 +27,6 @@ _SLOW: Final = 1.0
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
-
-_PASSING: Final = (FaultError, NoAnswerError, OfflineError, ServerUnreachableError, UnknownOutcomeError)
-"""Failures after which the same is asked again: reading changes nothing."""
 
 
 class AsyncFollower:
@@ -95,8 +86,8 @@ class AsyncFollower:
         while True:
             try:
                 return await self._read(wait)
-            except _PASSING as error:
-                if time.monotonic() + pause > deadline:
+            except QuixError as error:  # reading changes nothing, and may be done again
+                if not is_passing(error) or time.monotonic() + pause > deadline:
                     raise
                 self._trouble(error)
                 self._limit = _SMALLEST
