@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from acceptance.house import House, Rest, Server
+from acceptance.house import QUIX, House, Rest, Server, until
 from acceptance.operator import Operator
 from harness.lossy import losing, page
 
@@ -15,6 +19,7 @@ FAULT = b'{"reason": "internal_error", "detail": "x"}'
 FAULTY = b"HTTP/1.1 500 Sorry\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(FAULT), FAULT)
 
 START = rb"POST /api/v1/backends/\w+/processes "
+RUN = rb"GET /api/v1/backends/\w+/runs/\w+ "
 OUTPUT = rb"GET /api/v1/backends/\w+/runs/\w+/output\?"
 INPUT = rb"POST /api/v1/backends/\w+/runs/\w+/input "
 
@@ -38,6 +43,15 @@ def runs(rest: Rest, machine: str, title: str) -> list[dict[str, object]]:
     return [run for run in rest.get(f"/backends/{machine}/runs?limit=1000")["items"] if title in run["cmd"]]
 
 
+def written(rest: Rest, machine: str, run: object) -> int:
+    size: int = rest.get(f"/backends/{machine}/runs/{run}/output?limit=1")["state"].get("stdout", 0)
+    return size
+
+
+def end(op: Operator, machine: str, run: object) -> None:
+    assert op.quix("kill", "-s", "SIGKILL", machine, str(run)).returncode == 0
+
+
 # -- what is in between fails -------------------------------------------------------------------
 
 
@@ -45,6 +59,8 @@ def runs(rest: Rest, machine: str, title: str) -> list[dict[str, object]]:
     ("wanted", "instead"),
     [
         (START, page(504)),
+        (RUN, b""),
+        (RUN, page(502)),
         (OUTPUT, page(502)),
         (OUTPUT, page(503)),
         (INPUT, page(502)),
@@ -68,3 +84,60 @@ async def test_an_answer_that_does_not_arrive_changes_nothing(
         done = await asyncio.to_thread(op.quix, *args, stdin=b"line\n" * 50_000)
     assert (done.returncode, done.stdout) == (3, b"line\n" * 50_000), done.stderr
     assert len(runs(rest, machine, title)) == 1
+
+
+# -- it is left ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("both", ["", "2>&1"])
+def test_a_run_whose_output_nobody_reads_on_goes_on(op: Operator, machine: str, rest: Rest, both: str) -> None:
+    title = f"unread{both}"
+    command = f'quix run --keep 64K {machine} -- sh -c "exec yes" "{title}" {both} | head -n 1; echo ${{PIPESTATUS[0]}}'
+    path = f"{Path(QUIX).parent}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", command], env={**op.env, "PATH": path}, capture_output=True, timeout=60)
+    (run,) = runs(rest, machine, title)
+    assert done.stdout == b"y\n141\n"
+    said = f"quix: left running: quix logs -f {machine} {run['id']}\n".encode()
+    assert done.stderr == (b"" if both else said)
+    until(lambda: written(rest, machine, run["id"]) > 2**24, "it waits for nobody")
+    end(op, machine, run["id"])
+
+
+# -- it cannot be watched any longer ------------------------------------------------------------
+
+
+def test_a_run_that_cannot_be_followed_is_said_where_to_find(house: House) -> None:
+    server = house.server()
+    house.agent(server.url)
+    rest = server.rest()
+    backend = rest.wait_online()
+    op = Operator(house, server)
+    with op.running("run", backend, "--", "sh", "-c", "echo ready; exec sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert rest.call("PATCH", "/users/op", role="viewer").status_code == 200
+        assert process.wait(60) == 125
+        assert process.stderr is not None
+        first, second = process.stderr.read().decode().splitlines()
+    (run,) = rest.get(f"/backends/{backend}/runs")["items"]
+    assert first.startswith("quix: permission_denied: ")
+    assert second == f"quix: left running: quix logs -f {backend} {run['id']}"
+
+
+def test_a_server_that_is_gone_does_not_hide_where_the_run_is(house: House) -> None:
+    server = house.server()
+    house.agent(server.url)
+    backend = server.rest().wait_online()
+    op = Operator(house, server)
+    with op.running("run", backend, "--", "sh", "-c", "trap '' INT; echo ready; exec sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"ready\n"
+        server.kill()
+        assert b"waiting for the connection" in process.stderr.readline()
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            assert server.http.encode() in process.stderr.readline()  # it cannot be passed on
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert f"quix: left running: quix logs -f {backend} ".encode() in process.stderr.read()

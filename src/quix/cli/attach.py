@@ -15,7 +15,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from quix.cli.output import say
+from quix.cli.output import discard, say
 from quix.cli.progress import Progress
 from quix.client import ApiError, Client
 from quix.client.errors import is_passing
@@ -32,6 +32,7 @@ T = TypeVar("T")
 _TIMEOUT: Final = 124
 _FAILED: Final = 125
 _SIGNALLED: Final = 128
+_INTERRUPTED: Final = 130
 
 PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LEAVING: Final = 3
@@ -68,6 +69,69 @@ class Trouble:
 
 class LeftError(Exception):
     """Whoever watches has had enough; the run goes on."""
+
+
+def attend(client: Client, backend: str, run_id: str, *, follow: bool, interactive: bool, terminal: bool) -> int | None:
+    """Stay with a run that has just been started; return the exit status.
+
+    None: it is not to be followed to its end, or cannot be. Where it is left, for whatever reason, it waits for nobody
+    any more, as far as that can be told to it, and is said where to find.
+    """
+    try:
+        if not _is_kept(client, backend, run_id):
+            say("quix: the program was started; the agent there keeps no output and no exit status")
+            return None
+        if not follow:
+            return None
+        return Attachment(client, backend, run_id, interactive=interactive, terminal=terminal).run()
+    except BrokenPipeError:
+        return _unread(client, backend, run_id)
+    except QuixError as error:
+        say(f"quix: {error}")
+        _leave(client, backend, run_id)
+        return _FAILED
+    except (KeyboardInterrupt, LeftError):
+        _leave(client, backend, run_id)
+        return _INTERRUPTED
+    except BaseException:
+        _leave(client, backend, run_id)
+        raise
+
+
+def _is_kept(client: Client, backend: str, run_id: str) -> bool:
+    """Whether the agent there keeps what the run writes. Raises QuixError."""
+    trouble = Trouble()
+    run = insist(lambda: client.run(backend, run_id), trouble)
+    trouble.is_over()
+    return run.state != "untracked"
+
+
+def _leave(client: Client, backend: str, run_id: str) -> None:
+    _release(client, backend, run_id)
+    _say_left(backend, run_id)
+
+
+def _unread(client: Client, backend: str, run_id: str) -> int:
+    """Leave a run whose output nobody reads on; return the exit status."""
+    status = discard(sys.stdout)
+    try:
+        if not _release(client, backend, run_id):
+            _say_left(backend, run_id)
+    except BrokenPipeError:  # as in `2>&1 | head`
+        discard(sys.stderr)
+    return status
+
+
+def _release(client: Client, backend: str, run_id: str) -> bool:
+    """Have a run wait for nobody any more; return whether it is known to have ended."""
+    try:
+        return client.read_output(backend, run_id, limit=1, unattended=True).state.state == "ended"
+    except (QuixError, KeyboardInterrupt):  # what is said next has to do
+        return False
+
+
+def _say_left(backend: str, run_id: str) -> None:
+    say(f"quix: left running: quix logs -f {backend} {run_id}")
 
 
 def insist(ask: Callable[[], T], trouble: Callable[[QuixError], None] = lambda _error: None) -> T:

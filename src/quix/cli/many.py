@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ from quix.cli import session
 from quix.cli.attach import PASSED_ON, LeftError, handling
 from quix.cli.batch import Batch, Begun, Ended, Noted, Wrote
 from quix.cli.errand import Order
+from quix.cli.output import discard
 from quix.cli.screen import Screen
 from quix.cli.sinks import Documents, Groups, Lines, Sink, Starts
 from quix.cli.tally import Names, Result, Tally, not_reached, skipped
@@ -30,7 +30,6 @@ _SHARING: Final = 32
 
 _TICK: Final = 0.1
 _SIGNALLED: Final = 128
-_BROKEN_PIPE: Final = 128 + signal.SIGPIPE
 
 
 class Manner(Struct, frozen=True, kw_only=True):
@@ -108,10 +107,8 @@ class _Show:
         except LeftError:
             self._leave()
         except BrokenPipeError:
-            # Else Python would try once more at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._batch.leave()
-            return _BROKEN_PIPE
+            return discard(sys.stdout)
         except BaseException:
             self._batch.leave()
             raise

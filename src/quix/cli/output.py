@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
@@ -56,6 +56,13 @@ def say(text: str) -> None:
     typer.echo(printable(text), err=True)
 
 
+def discard(stream: TextIO) -> int:
+    """Discard what is still to be written where nobody reads on; return the exit status of that."""
+    # Else Python would try once more at its end, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return _BROKEN_PIPE
+
+
 def _write(text: str) -> None:
     with _stdout():
         sys.stdout.write(text + "\n")
@@ -68,9 +75,7 @@ def _stdout() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Else Python would try once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(_BROKEN_PIPE) from None
+        raise typer.Exit(discard(sys.stdout)) from None
 
 
 def _draw(table: render.Table) -> None:

@@ -33,7 +33,7 @@ from quix.cli.targets import Everything, Labels, Named, Online, Search, Selectio
 from quix.exits import Exit, QuixError
 
 if TYPE_CHECKING:
-    from quix.client import Client
+    from quix.client import Client, Started
     from quix.wire.runs import RunOptions
 
 _NOT_FOUND: Final = 127
@@ -101,15 +101,13 @@ def run(
     options = run_options(locals(), attached=not (detach or json), interactive=interactive, tty=tty)
     try:
         with session.client() as client:
-            started = client.execute(backend, cmd, options)
-            is_tracked = detach or client.run(backend, started.run_id).state != "untracked"
-            if is_tracked and not detach and not json:
-                raise typer.Exit(_attach(client, backend, started.run_id, interactive=interactive or tty, tty=tty))
+            started = _start(client, backend, cmd, options)
+            status = None if detach else _attend(client, backend, started.run_id, locals())
     except QuixError as error:
         say(f"quix: {error}")
         raise typer.Exit(_status(error)) from error
-    if not is_tracked:
-        say("quix: the program was started; the agent there keeps no output and no exit status")
+    if status is not None:
+        raise typer.Exit(status)
     emit(started, json, f"pid {started.proc_id}, run {started.run_id}")
 
 
@@ -137,15 +135,19 @@ def _check_one(given: Mapping[str, Any]) -> None:
         raise QuixError("Missing argument 'CMD...'; the program comes after the backend", Exit.USAGE)
 
 
-def _attach(client: Client, backend: str, run_id: str, *, interactive: bool, tty: bool) -> int:
-    from quix.cli.attach import Attachment, LeftError
-
+def _start(client: Client, backend: str, cmd: list[str], options: RunOptions) -> Started:
     try:
-        return Attachment(client, backend, run_id, interactive=interactive, terminal=tty).run()
-    except LeftError:
-        client.read_output(backend, run_id, limit=1, unattended=True)
-        say(f"quix: left running: quix logs -f {backend} {run_id}")
-        return _INTERRUPTED
+        return client.execute(backend, cmd, options)
+    except KeyboardInterrupt:
+        say(f"quix: whether it was started is not known: quix runs {backend}")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def _attend(client: Client, backend: str, run_id: str, given: Mapping[str, Any]) -> int | None:
+    from quix.cli.attach import attend
+
+    interactive = given["interactive"] or given["tty"]
+    return attend(client, backend, run_id, follow=not given["json"], interactive=interactive, terminal=given["tty"])
 
 
 def _status(error: QuixError) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import signal
 from typing import Any
 
 from harness.api import Place
-from harness.cli import Shell
+from harness.cli import QUIX, Shell
 
 
 class Program:
@@ -48,3 +50,17 @@ async def test_a_supervisor_that_is_away_for_a_while_is_waited_for(there: Place,
         "quix: unavailable: there is no supervisor; the program goes on, waiting for the connection",
         "quix: connected again",
     ]
+
+
+async def test_ctrl_c_while_it_is_started(there: Place, shell: Shell) -> None:
+    async with there.agent(lambda _req, _msg: None, "web-1", process=1) as agent:
+        process = await asyncio.create_subprocess_exec(
+            QUIX, "run", "web-1", "--", "true", stderr=asyncio.subprocess.PIPE, env=shell.env
+        )
+        async with asyncio.timeout(60):
+            while not agent.asked:
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+    assert process.returncode == 130
+    assert said == b"quix: whether it was started is not known: quix runs web-1\n"
