@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,49 @@ def test_a_run_whose_output_nobody_reads_on_goes_on(op: Operator, machine: str, 
     said = f"quix: left running: quix logs -f {machine} {run['id']}\n".encode()
     assert done.stderr == (b"" if both else said)
     until(lambda: written(rest, machine, run["id"]) > 2**24, "it waits for nobody")
+    end(op, machine, run["id"])
+
+
+@contextlib.contextmanager
+def typing(op: Operator, *args: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a command on a terminal; yield it with the descriptor of whoever types there."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "r+b", buffering=0) as terminal:
+        process = subprocess.Popen([QUIX, *args], stdin=terminal, stdout=terminal, stderr=terminal, env=op.env)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def read_until(terminal: int, text: bytes) -> bytes:
+    found = b""
+    while text not in found:
+        found += os.read(terminal, 4096)
+    return found
+
+
+def test_the_two_keys_that_leave_a_terminal_are_pressed_one_after_the_other(
+    op: Operator, machine: str, rest: Rest
+) -> None:
+    with typing(op, "run", "-t", machine, "--", "sh", "-c", "stty -echo; echo ready; exec cat -v", "keys") as (
+        process,
+        terminal,
+    ):
+        read_until(terminal, b"ready")
+        os.write(terminal, b"\x10")  # not the first of the two, as it turns out
+        os.write(terminal, b"a\r")
+        assert b"^Pa" in read_until(terminal, b"a\r\n")
+        # What comes back says that the key after it was read, and not with the next one.
+        os.write(terminal, b"b\r\x10")
+        read_until(terminal, b"b\r\n")
+        os.write(terminal, b"\x11")
+        read_until(terminal, b"left running")
+        assert process.wait(20) == 130
+    (run,) = runs(rest, machine, "keys")
+    assert run["state"] == "running"
     end(op, machine, run["id"])
 
 

@@ -237,18 +237,31 @@ class Attachment:
     def _send_input(self) -> None:
         offset = 0
         try:
-            while data := os.read(sys.stdin.fileno(), _AT_ONCE):
-                if self._terminal and _LEAVE in data:
-                    self._has_left = True
-                    main = threading.main_thread().ident
-                    assert main is not None
-                    signal.pthread_kill(main, signal.SIGINT)  # it waits for output
-                    return
+            for data in self._typed():
                 offset = self._send(offset, data)
             self._send(offset, b"", end=True)
+        except LeftError:
+            self._has_left = True
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)  # it waits for output
         except QuixError as error:
             if not (isinstance(error, ApiError) and error.reason in _NO_READER):
                 say(f"quix: input is passed on no longer: {error}")
+
+    def _typed(self) -> Iterator[bytes]:
+        """Yield what comes in. Raises LeftError: it says that the run is to be left."""
+        held = b""
+        while data := os.read(sys.stdin.fileno(), _AT_ONCE):
+            typed = held + data
+            if self._terminal and _LEAVE in typed:
+                raise LeftError
+            # Of two keys that a person presses, the first is read before the second.
+            held = typed[-1:] if self._terminal and typed.endswith(_LEAVE[:1]) else b""
+            if typed != held:
+                yield typed.removesuffix(held)
+        if held:
+            yield held
 
     def _send(self, offset: int, data: bytes, *, end: bool = False) -> int:
         """Send until all of it was taken; return the offset after it. What may or may not have arrived is repeated."""
