@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from acceptance.house import Server
+from acceptance.house import Server, until
 from harness.console import log_in
 
 SLOW = 30_000
@@ -92,6 +92,20 @@ def test_why_a_command_cannot_start_is_said(machine: Page) -> None:
     machine.get_by_role("textbox", name="Command").fill("echo 'open")
     machine.get_by_role("button", name="Run", exact=True).click()
     expect(machine.get_by_role("alert")).to_have_text("The ' is not closed.")
+
+
+def test_a_command_that_could_not_start_is_started_once_that_is_mended(machine: Page, server: Server) -> None:
+    tab(machine, "Runs")
+    machine.get_by_role("textbox", name="Command").fill("./tool")
+    machine.get_by_role("button", name="Run", exact=True).click()
+    expect(machine.get_by_role("alert")).to_contain_text("./tool", timeout=SLOW)
+    rest = server.rest()
+    script = r"printf '#!/bin/sh\necho mended\n' > tool && chmod +x tool"
+    run = rest.post(f"/backends/{rest.online()[0]}/processes", cmd=["sh", "-c", script])["run_id"]
+    path = f"/backends/{rest.online()[0]}/runs/{run}"
+    until(lambda: rest.get(path)["state"] == "ended", "the tool is there")
+    machine.get_by_role("button", name="Run", exact=True).click()
+    expect(machine.get_by_role("log", name="Output")).to_have_text("mended\n", timeout=SLOW)
 
 
 def test_colours_are_shown_and_what_looks_like_html_is_text(machine: Page) -> None:

@@ -4,6 +4,7 @@ import { parse as parseBlock } from "../api/stream";
 import type { Backend } from "../api/types";
 import { pieces } from "../parts/terminal";
 import { agentName } from "./agent";
+import { Attempt } from "./attempt";
 import { faultsOf } from "./fields";
 import { bytes, duration, percent } from "./format";
 import { labelChange, labelProblem, labelsFrom, labelTexts } from "./labels";
@@ -117,4 +118,19 @@ test("a login is told by its browser and system", () => {
     "quix/0.1.0",
     "not told",
   ]);
+});
+
+test("a request keeps its key for as long as whether it was done is not known", () => {
+  const attempt = new Attempt();
+  const failing = (text: string, ...statuses: number[]): boolean => {
+    const key = attempt.keyOf(text);
+    for (const status of statuses) attempt.failed(new ApiError(status, "reason", "detail"));
+    return attempt.keyOf(text) === key;
+  };
+  expect([[0], [500], [502], [504, 409], [504, 429]].map((statuses) => failing("a", ...statuses))).not.toContain(false);
+  expect([[422], [409], [429], [403], [504, 422]].map((statuses) => failing("b", ...statuses))).not.toContain(true);
+  expect(attempt.keyOf("c")).not.toBe(attempt.keyOf("d"));
+  const key = attempt.keyOf("d");
+  attempt.done();
+  expect(attempt.keyOf("d")).not.toBe(key);
 });

@@ -1,8 +1,9 @@
 /** Starting a command. */
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { execute } from "../../api/backends";
 import type { Backend, Command } from "../../api/types";
+import { Attempt } from "../../lib/attempt";
 import { split } from "../../lib/words";
 import { Field } from "../../parts/basics";
 import { go } from "../../router";
@@ -10,8 +11,7 @@ import { go } from "../../router";
 export function RunForm({ backend }: { backend: Backend }): JSX.Element {
   const [problem, setProblem] = useState("");
   const [isBusy, setBusy] = useState(false);
-  // Sent again after a failure, the same command is the same request.
-  const key = useRef({ text: "", value: "" });
+  const [attempt] = useState(() => new Attempt());
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -19,12 +19,11 @@ export function RunForm({ backend }: { backend: Backend }): JSX.Element {
     setProblem("");
     try {
       const command = commandOf(form);
-      const text = JSON.stringify(command);
-      if (key.current.text !== text) key.current = { text, value: newKey() };
-      const started = await execute(backend.id, command, key.current.value);
-      key.current = { text: "", value: "" };
+      const started = await execute(backend.id, command, attempt.keyOf(JSON.stringify(command)));
+      attempt.done();
       go(`/backends/${backend.id}/runs/${started.run_id}`);
     } catch (error) {
+      attempt.failed(error);
       setProblem(error instanceof Error ? error.message : String(error));
       setBusy(false);
     }
@@ -114,8 +113,4 @@ function commandOf(form: FormData): Wanted {
   if (text("cwd")) wanted.cwd = text("cwd");
   if (text("restart") !== "never") wanted.restart = text("restart") as "always" | "on-failure";
   return wanted;
-}
-
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
