@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from acceptance.house import Server, until
+from acceptance.house import House, Server, until
 from harness.console import log_in
 
 SLOW = 30_000
@@ -106,6 +106,26 @@ def test_a_command_that_could_not_start_is_started_once_that_is_mended(machine: 
     until(lambda: rest.get(path)["state"] == "ended", "the tool is there")
     machine.get_by_role("button", name="Run", exact=True).click()
     expect(machine.get_by_role("log", name="Output")).to_have_text("mended\n", timeout=SLOW)
+
+
+def test_output_goes_on_after_the_server_was_restarted_and_before_the_machine_is_back(page: Page, house: House) -> None:
+    server = house.server()
+    agent = house.agent(server.url)
+    server.rest().wait_online()
+    log_in(page, server.http, "op")
+    page.get_by_role("link", name="m1").click()
+    run(page, 'echo begin; read line; echo "got $line"', shell=True, stdin=True)
+    output = page.get_by_role("log", name="Output")
+    expect(output).to_have_text("begin\n", timeout=SLOW)
+    agent.terminate()
+    server.terminate()
+    with page.expect_response(lambda answer: "/output/events" in answer.url and answer.status == 409, timeout=SLOW):
+        server = house.again(server)
+    house.agent(server.url)
+    server.rest().wait_online()
+    page.get_by_role("textbox", name="A line of input").fill("my word")
+    page.keyboard.press("Enter")
+    expect(output).to_contain_text("got my word\n", timeout=SLOW)
 
 
 def test_colours_are_shown_and_what_looks_like_html_is_text(machine: Page) -> None:

@@ -51,9 +51,7 @@ async function run(path: string, follower: Follower, end: AbortSignal): Promise<
       if (!follower.onEnd?.()) return;
     } catch (error) {
       if (end.aborted) return;
-      if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
-        return follower.onRefused(error);
-      }
+      if (error instanceof ApiError && isFinal(error)) return follower.onRefused(error);
     } finally {
       visit.close();
       follower.onOpen?.(false);
@@ -61,6 +59,12 @@ async function run(path: string, follower: Follower, end: AbortSignal): Promise<
     await waited(pause, end);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
+}
+
+/** Whether it is no use to ask again. After a restart of the server, machines take a moment to be back. */
+function isFinal({ status, reason }: ApiError): boolean {
+  const isAway = (status === 409 && reason === "backend_offline") || (status === 422 && reason === "unavailable");
+  return status >= 400 && status < 500 && status !== 429 && !isAway;
 }
 
 async function* events(answer: Response): AsyncGenerator<StreamEvent> {
