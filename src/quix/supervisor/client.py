@@ -152,11 +152,12 @@ class SupervisorClient:
             Refusal: it was not started. Where the supervisor ended in between, and there is no key by which to ask
                 again, whether it was is unknown, and the detail says so.
         """
-        if key is not None:
-            return await self._insist(Spawn(cmd, options, key), _RUN)
         try:
-            return await self._call(Spawn(cmd, options), _RUN)
+            return await self._call(Spawn(cmd, options, key), _RUN)
         except _LostError:
+            if key is not None:
+                # It may run: that there is no supervisor for a while is no refusal any more.
+                return await self._insist(Spawn(cmd, options, key), _RUN, for_ever=True)
             raise Refusal(
                 Reason.SPAWN_FAILED, "the supervisor ended meanwhile; view_running tells whether the program runs"
             ) from None
@@ -200,16 +201,16 @@ class SupervisorClient:
         except _LostError:
             raise Refusal(Reason.UNAVAILABLE, "the supervisor ended meanwhile; view_running tells what runs") from None
 
-    async def _insist(self, ask: Ask, decoder: Decoder[A]) -> A:
-        """Call, and again where the supervisor ended: for what may be asked more than once."""
+    async def _insist(self, ask: Ask, decoder: Decoder[A], *, for_ever: bool = False) -> A:
+        """Call, and again where the supervisor ended: for what may be asked more than once. Waits `for_ever` for one."""
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(_LostError):
-                return await self._call(ask, decoder)
+                return await self._call(ask, decoder, for_ever=for_ever)
         raise Refusal(Reason.UNAVAILABLE, "one supervisor after the other ended")
 
-    async def _call(self, ask: Ask, decoder: Decoder[A]) -> A:
+    async def _call(self, ask: Ask, decoder: Decoder[A], *, for_ever: bool = False) -> A:
         try:
-            async with asyncio.timeout(_WAIT_LIMIT):
+            async with asyncio.timeout(None if for_ever else _WAIT_LIMIT):
                 await self._connected.wait()
         except TimeoutError:
             raise Refusal(Reason.UNAVAILABLE, f"there is no supervisor; {self._log} may say why") from None

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 import pytest
 
 from harness.supervisor import House, is_alive, until
+from quix.supervisor import client as supervisor_client
 from quix.supervisor import protocol
 from quix.supervisor.client import SupervisorClient
 from quix.supervisor.protocol import Hello, Keep
-from quix.wire.reasons import Reason
+from quix.wire.reasons import Reason, Refusal
 
 IDLE = """
 import sys
@@ -73,6 +74,28 @@ async def test_an_agent_with_other_settings_takes_it_as_it_is(house: House, serv
     again = await service.start()
     assert [each.pid for each in await client.runs()] == [run.pid]
     assert client.pid == again.pid, "the agent has waited for the service, and started none"
+
+
+async def test_a_start_in_doubt_is_not_refused_for_want_of_a_supervisor(
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run: whoever is told that it was refused would start it again."""
+    monkeypatch.setattr(supervisor_client, "_WAIT_LIMIT", 0.2)
+    process = await service.start()
+    client = await house.client()
+    process.send_signal(signal.SIGSTOP)
+    starting = asyncio.create_task(client.spawn(["sleep", "1000"], key="k"))
+    await asyncio.sleep(0.1)  # it has been sent
+    process.kill()
+    process.wait()
+    await asyncio.sleep(0.6)
+    assert not starting.done()
+    with pytest.raises(Refusal, match="there is no supervisor"):
+        await client.spawn(["sleep", "1000"], key="other")
+    house.layout.key.unlink()
+    await service.start()
+    assert (await starting).pid
+    assert [run.id for run in await client.runs()] == ["k"]
 
 
 async def test_it_gives_its_agent_nothing_that_programs_hold(house: House, service: Service) -> None:
