@@ -202,7 +202,7 @@ class SupervisorClient:
             raise Refusal(Reason.UNAVAILABLE, "the supervisor ended meanwhile; view_running tells what runs") from None
 
     async def _insist(self, ask: Ask, decoder: Decoder[A], *, for_ever: bool = False) -> A:
-        """Call, and again where the supervisor ended: for what may be asked more than once. Waits `for_ever` for one."""
+        """Call, and again where the supervisor ended, for what may be asked more than once; wait `for_ever` for one."""
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(_LostError):
                 return await self._call(ask, decoder, for_ever=for_ever)
