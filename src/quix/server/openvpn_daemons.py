@@ -15,6 +15,7 @@ from quix import logs
 from quix.exits import Exit, QuixError
 from quix.server.settings import OpenVpnSettings
 from quix.vpn import daemon, forwarding
+from quix.vpn.forwarding import Network
 from quix.vpn.openvpn import MODES, Mode, Service
 from quix.vpn.pool import Pool
 from quix.vpn.tools import ToolError
@@ -23,7 +24,7 @@ from quix.vpn.tun import Tun
 log = logs.get(__name__)
 
 _LOOK: Final = 5.0
-"""Seconds between looks at whether the devices are still there."""
+"""Seconds between looks at whether the devices are as they should be."""
 
 
 class Daemons:
@@ -67,8 +68,20 @@ class Daemons:
     async def _watch(self) -> None:
         """Set up again whatever is not as it should be, until the server stops."""
         while not await self._stops_within(_LOOK):
-            if self.obstacle or not all(tun.is_ours() for tun in self._tuns.values()):
+            if self.obstacle:
                 await self._set_up()
+            elif not await asyncio.to_thread(self._is_whole):
+                log.warning("somebody changed the OpenVPN devices; setting them up anew")
+                await self._set_up()
+
+    def _is_whole(self) -> bool:
+        """Whether the devices are there, and lead packets where they may go and to no other place."""
+        try:
+            return all(
+                tun.is_ours() and forwarding.leads(tun.name, *self._ways(mode)) for mode, tun in self._tuns.items()
+            )
+        except ToolError:
+            return False  # one has gone meanwhile, or setting it up says what is wrong
 
     async def _stops_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -93,13 +106,18 @@ class Daemons:
             tun.make()
         # Before anybody can get in, it is settled who may go where.
         lacks: list[str] = []
-        for mode in MODES:
-            own, other = self.services[mode], self.services["tcp" if mode == "udp" else "udp"]
-            networks = (own.pool.network4, own.pool.network6) if own.is_hub else ()
-            besides = (other.pool.network4, other.pool.network6) if own.is_hub else ()
-            lacks += forwarding.lead(own.interface, networks, dict.fromkeys(besides, other.interface))
+        for mode, tun in self._tuns.items():
+            lacks += forwarding.lead(tun.name, *self._ways(mode))
         if lacks:
             log.warning("backends on udp and on tcp will not all reach each other", missing="; ".join({*lacks}))
+
+    def _ways(self, mode: Mode) -> tuple[tuple[Network, ...], dict[Network, str]]:
+        """Return the networks that packets from a device may go on to through it, and those through the other one."""
+        own, other = self.services[mode], self.services["tcp" if mode == "udp" else "udp"]
+        if not own.is_hub:
+            return (), {}
+        besides = (other.pool.network4, other.pool.network6)
+        return (own.pool.network4, own.pool.network6), dict.fromkeys(besides, other.interface)
 
     def _tear_down(self) -> None:
         try:

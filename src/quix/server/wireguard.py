@@ -33,7 +33,7 @@ _LOOK: Final = 2.0
 """Seconds between looks at whether the interface is still there."""
 
 _LOOKS: Final = 5
-"""After so many of them it is noted where the peers are."""
+"""After so many of them it is looked at closely, and noted where the peers are."""
 
 _FRESH: Final = 1.0
 """Seconds for which what the interface said of its peers is said again."""
@@ -84,11 +84,29 @@ class WireGuard:
         looks = 0
         while self._has_device and not await self._stops_within(_LOOK):
             looks += 1
-            if self._is_dirty or self._obstacle or not self._interface.exists():
-                async with self._lock:
+            async with self._lock:
+                if self._stopping.is_set():
+                    return  # it has been taken down while we waited
+                if self._is_dirty or self._obstacle or not self._interface.exists():
                     await self._set_up()
-            elif looks % _LOOKS == 0 and self._is_ours:
-                await asyncio.to_thread(self._note)
+                elif looks % _LOOKS == 0 and self._is_ours:
+                    await self._look_closely()
+
+    async def _look_closely(self) -> None:
+        if await asyncio.to_thread(self._is_whole):
+            await asyncio.to_thread(self._note)
+            return
+        log.warning("somebody changed the WireGuard interface; setting it up anew", interface=self._interface.name)
+        await self._set_up()
+
+    def _is_whole(self) -> bool:
+        """Whether the interface has its addresses, and leads its packets where they may go and to no other place."""
+        try:
+            return self._interface.has(self._own_addresses()) and forwarding.leads(
+                self._interface.name, self._reached()
+            )
+        except ToolError:
+            return False  # it has gone meanwhile, or setting it up says what is wrong
 
     async def _stops_within(self, seconds: float) -> bool:
         # No cancelling: a thread that sets the interface up would go on, and make what was just removed.

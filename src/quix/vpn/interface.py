@@ -152,27 +152,43 @@ class Interface:
     ) -> None:
         """Set the interface up with exactly these addresses, and routes through it to these networks."""
         run("ip", "link", "set", "dev", self.name, "mtu", str(mtu), "up")
-        usable = [each for each in addresses if each.version == 4 or self._has_ipv6()]
-        wanted = {str(each) for each in usable}
-        held = {
-            f"{each['local']}/{each['prefixlen']}"
-            for each in self._json("address")[0].get("addr_info", ())
-            if each["scope"] == "global"
-        }
+        wanted, held = self._usable(addresses), self._addresses(self._json("address")[0])
         lines = [f"address delete {each} dev {self.name}" for each in sorted(held - wanted)]
         lines += [f"address add {each} dev {self.name}" for each in sorted(wanted - held)]
         _batch(lines)
-        self._route([each for each in routes if each.version == 4 or self._has_ipv6()])
-
-    def _route(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
-        lines = []
-        for version in (4, 6):
-            wanted = {str(each) for each in networks if each.version == version}
-            said = run("ip", f"-{version}", "-json", "route", "show", "dev", self.name, "proto", "static")
-            held = {_network(each["dst"], version) for each in msgspec.json.decode(said or "[]")}
-            lines += [f"route delete {each} dev {self.name} proto static" for each in sorted(held - wanted)]
-            lines += [f"route replace {each} dev {self.name} proto static" for each in sorted(wanted)]
+        wanted, held = self._usable(routes), self._routes()
+        lines = [f"route delete {each} dev {self.name} proto static" for each in sorted(held - wanted)]
+        lines += [f"route replace {each} dev {self.name} proto static" for each in sorted(wanted)]
         _batch(lines)
+
+    def has(
+        self,
+        addresses: Sequence[IPv4Interface | IPv6Interface],
+        routes: Sequence[IPv4Network | IPv6Network] = (),
+    ) -> bool:
+        """Whether the interface is up with all that `bring_up` has given it.
+
+        Raises:
+            ToolError: that cannot be told; perhaps it is gone.
+        """
+        (link,) = self._json("address")
+        if "UP" not in link["flags"] or not self._usable(addresses) <= self._addresses(link):
+            return False
+        return self._usable(routes) <= (self._routes() if routes else set())
+
+    def _usable(self, wanted: Iterable[IPv4Interface | IPv6Interface | IPv4Network | IPv6Network]) -> set[str]:
+        return {str(each) for each in wanted if each.version == 4 or self._has_ipv6()}
+
+    def _addresses(self, link: dict[str, Any]) -> set[str]:
+        given = [each for each in link.get("addr_info", ()) if each["scope"] == "global"]
+        return {f"{each['local']}/{each['prefixlen']}" for each in given}
+
+    def _routes(self) -> set[str]:
+        found = set()
+        for version in (4, 6):
+            said = run("ip", f"-{version}", "-json", "route", "show", "dev", self.name, "proto", "static")
+            found |= {_network(each["dst"], version) for each in msgspec.json.decode(said or "[]")}
+        return found
 
     def _has_ipv6(self) -> bool:
         try:
