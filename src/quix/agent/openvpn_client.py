@@ -28,7 +28,7 @@ from quix.agent.vpn_conf import objection
 from quix.agent.wireguard_conf import networks_besides, objection_to
 from quix.exits import QuixError
 from quix.files import read_private, write_private
-from quix.link.outcomes import RefusedError
+from quix.link.outcomes import AskError, RefusedError
 from quix.vpn import daemon, tools
 from quix.wire.messages import GetVpnConf, GetVpnConfByKey, VpnConf
 from quix.wire.reasons import Reason, Refusal
@@ -57,9 +57,8 @@ class OpenVpnTunnel:
         self._applied = ""
         self._daemon = daemon.Daemon(self._path, partial(_options, name), self._inspect)
 
-    @property
-    def is_up(self) -> bool:
-        return self._daemon.is_wanted
+    async def is_up(self) -> bool:
+        return bool(self._applied) and self._daemon.is_wanted
 
     @property
     def is_configured(self) -> bool:
@@ -99,7 +98,14 @@ class OpenVpnTunnel:
 
     async def rotate(self, ask: Ask) -> None:
         """Have another certificate from now on. Raises as `refresh`."""
-        await self._take(await ask(GetVpnConfByKey(conf_type="openvpn", tun_mode=self._mode)), "")
+        try:
+            conf = await ask(GetVpnConfByKey(conf_type="openvpn", tun_mode=self._mode))
+        except RefusedError:
+            raise
+        except AskError:
+            self._applied = ""  # the server may have withdrawn our certificate by now: it has to be asked again
+            raise
+        await self._take(conf, "")
 
     async def stop(self) -> None:
         """End openvpn, and with it the tunnel."""
@@ -131,6 +137,7 @@ class OpenVpnTunnel:
     async def _apply(self, text: str) -> None:
         if text == self._applied and self._daemon.is_wanted:
             return
+        self._applied = ""  # where this fails the tunnel is not what it should be, and it is tried again
         if reason := objection("openvpn", text) or _astray(text, self._name):
             raise _not_taken(reason)
         if lacking := daemon.missing():

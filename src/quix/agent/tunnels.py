@@ -43,8 +43,8 @@ async def last_configuration(path: Path) -> str | None:
 class Tunnel(Protocol):
     """A tunnel of one kind. All of its methods but `stop` raise Refusal where this machine cannot do it."""
 
-    @property
-    def is_up(self) -> bool: ...
+    async def is_up(self) -> bool:
+        """Whether the tunnel is as the configuration that is in force says."""
 
     @property
     def is_configured(self) -> bool:
@@ -104,7 +104,7 @@ class Tunnels:
                 await self._try(kind, lambda tunnel: tunnel.refresh(self._ask, with_key=self._may_have_key))
 
     async def _mend(self, tunnel: Tunnel) -> None:
-        if tunnel.is_up:
+        if await tunnel.is_up():
             return
         if self._session is not None and self._session.connection.is_open and self._may_have_key:
             await tunnel.refresh(self._ask, with_key=True)

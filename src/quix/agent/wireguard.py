@@ -22,7 +22,7 @@ from quix.agent.wireguard_conf import WireGuardConf
 from quix.agent.wireguard_tunnel import saved
 from quix.exits import QuixError
 from quix.files import read_private, write_private
-from quix.link.outcomes import RefusedError
+from quix.link.outcomes import AskError, RefusedError
 from quix.vpn import tools
 from quix.vpn.interface import Interface
 from quix.vpn.tools import ToolError
@@ -47,10 +47,8 @@ class WireGuardTunnel:
         self._applied = ""
         self._turn = threading.Lock()
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the tunnel is as the configuration that is in force says."""
-        return bool(self._applied) and self._interface.exists()
+    async def is_up(self) -> bool:
+        return bool(self._applied) and await asyncio.to_thread(self._is_whole, wireguard_conf.parse(self._applied))
 
     @property
     def is_configured(self) -> bool:
@@ -76,6 +74,16 @@ class WireGuardTunnel:
             Refusal: VPN_UNAVAILABLE; what came is not to be taken, or cannot be brought up. It is kept, where it is
                 harmless, for the owner to use.
         """
+        try:
+            await self._refresh(ask, with_key=with_key)
+        except RefusedError as error:
+            if not with_key or error.reason != Reason.REQUEST_INVALID:
+                raise
+            # The key is another backend's: the one that this machine was before it enrolled anew.
+            await asyncio.to_thread(self._make_key)
+            await self._refresh(ask, with_key=True)
+
+    async def _refresh(self, ask: Ask, *, with_key: bool) -> None:
         private, public = await asyncio.to_thread(self._keys) if with_key else ("", UNSET)
         request = GetVpnConfByKey(conf_type="wireguard", tun_mode="udp", public_key=public)
         try:
@@ -100,6 +108,9 @@ class WireGuardTunnel:
             await self.refresh(ask, with_key=True)
         except RefusedError:
             await asyncio.to_thread(self._save, self._key_path, f"{before[0]}\n")
+            raise
+        except AskError:
+            self._applied = ""  # the server may know the new key alone by now: it has to be asked again
             raise
 
     async def stop(self) -> None:
@@ -135,9 +146,10 @@ class WireGuardTunnel:
             conf = wireguard_conf.parse(text)
         except ValueError as error:
             raise _not_taken(str(error)) from error
-        if text == self._applied and self._interface.exists():
+        if text == self._applied and await asyncio.to_thread(self._is_whole, conf):
             await asyncio.to_thread(self._in_turn, self._look_up, conf)
             return
+        self._applied = ""  # where this fails the tunnel is not what it should be, and it is tried again
         await asyncio.to_thread(self._in_turn, self._bring_up, conf)
         self._applied = text
         addresses = [str(address.ip) for address in conf.addresses]
@@ -147,6 +159,13 @@ class WireGuardTunnel:
         """Work on the interface: a thread that nobody waits for any more may still be at it."""
         with self._turn:
             work(*arguments, **named)
+
+    def _is_whole(self, conf: WireGuardConf) -> bool:
+        """Whether the interface is there and up, with its addresses and routes: somebody may have taken some."""
+        try:
+            return self._interface.exists() and self._interface.has(conf.addresses, conf.routes)
+        except ToolError:
+            return False  # it has gone meanwhile, or bringing it up says what is wrong
 
     def _look_up(self, conf: WireGuardConf) -> None:
         """The hosts of endpoints may have other addresses by now."""

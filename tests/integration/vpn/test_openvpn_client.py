@@ -53,7 +53,7 @@ async def test_what_would_do_harm_is_not_run(tmp_path: Path, text: str, words: s
         await client.refresh(Server(VpnConf("openvpn", text)).ask, with_key=False)
     assert caught.value.reason is Reason.VPN_UNAVAILABLE
     assert "hunter2" not in caught.value.detail
-    assert not client.is_up
+    assert not await client.is_up()
 
 
 async def test_another_kind_is_not_taken(tmp_path: Path) -> None:
@@ -95,5 +95,5 @@ async def test_a_profile_goes_when_the_server_says_that_there_is_none(
 async def test_without_a_profile_there_is_nothing_to_start(tmp_path: Path) -> None:
     client = tunnel(tmp_path)
     await client.start()
-    assert not client.is_up
+    assert not await client.is_up()
     assert not client.is_configured
