@@ -281,12 +281,15 @@ class WireGuard:
 
     async def _change(self, change: Callable[[], None]) -> None:
         """Change the interface; where that fails `watch` sets it up anew, from the store."""
-        self._is_dirty = True
         try:
             await asyncio.to_thread(change)
-        except ToolError as error:
-            raise Refusal(Reason.VPN_UNAVAILABLE, f"the server's WireGuard interface: {error}") from error
-        self._is_dirty = False
+        except BaseException as error:
+            # Only `_set_up` takes this back. A change that works later says nothing of this one; nor does giving up
+            # waiting, where a thread goes on that may yet fail.
+            self._is_dirty = True
+            if isinstance(error, ToolError):
+                raise Refusal(Reason.VPN_UNAVAILABLE, f"the server's WireGuard interface: {error}") from error
+            raise
 
     def _conf(self, lease: Lease, private_key: str | None, preshared_key: str | None) -> VpnConf:
         pool = self._pool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,9 @@ from quix.server.settings import WireGuardSettings
 from quix.server.wireguard import WireGuard
 from quix.store import Store
 from quix.vpn import forwarding
+from quix.vpn.interface import Interface
 from quix.vpn.tools import ToolError
+from quix.vpn.wireguard import generate_keys
 
 pytestmark = pytest.mark.root
 
@@ -45,8 +48,9 @@ def make(machine: Machine, store: Store, folder: Path, **more: Any) -> WireGuard
 
 
 @contextlib.asynccontextmanager
-async def watched(server: WireGuard) -> AsyncIterator[None]:
-    await server.start()
+async def watched(server: WireGuard, *, starts: bool = True) -> AsyncIterator[None]:
+    if starts:
+        await server.start()
     watching = asyncio.create_task(server.watch())
     try:
         yield
@@ -139,3 +143,63 @@ async def test_an_interface_that_has_just_gone_is_said_so(machine: Machine) -> N
         for work in (forwarding.lead, forwarding.leads):
             with pytest.raises(ToolError, match=f"{machine.tunnel} has just gone"):
                 work(machine.tunnel, ())
+
+
+async def test_a_peer_that_could_not_be_removed_goes_whatever_works_meanwhile(
+    store: Store, tmp_path: Path, machine: Machine
+) -> None:
+    backends = [(await store.backends.create("ada", "192.0.2.1")).id for _ in range(2)]
+    keys = [generate_keys().public for _ in range(3)]
+    server = make(machine, store, tmp_path)
+
+    def peers() -> set[str]:
+        return set(machine.inside("wg", "show", machine.tunnel, "peers").split())
+
+    with living_in(machine.name):
+        await server.start()
+        for backend, key in zip(backends, keys, strict=False):
+            await server.configuration(backend, key)
+        await store.leases.revoke(backends[0], "wireguard")
+        with out_of_reach(machine):
+            await server.forget(backends[0])
+        assert peers() == {*keys[:2]}
+        await server.configuration(backends[1], keys[2])
+        assert peers() == {keys[0], keys[2]}
+        async with watched(server, starts=False):
+            await until(lambda: peers() == {keys[2]}, "the revoked peer is gone")
+
+
+async def test_a_change_that_nobody_waits_for_any_more_is_looked_after(
+    store: Store, tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, key = (await store.backends.create("ada", "192.0.2.1")).id, generate_keys().public
+    server = make(machine, store, tmp_path)
+    change, began, may_end = Interface.change_peer, threading.Event(), threading.Event()
+
+    def fail_late(*given: Any) -> None:
+        began.set()
+        may_end.wait(10)
+        raise ToolError("too late")
+
+    with living_in(machine.name):
+        await server.start()
+        monkeypatch.setattr(Interface, "change_peer", fail_late)
+        asking = asyncio.create_task(server.configuration(backend, key))
+        await until(began.is_set, "the change has begun")
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        may_end.set()
+        monkeypatch.setattr(Interface, "change_peer", change)
+        async with watched(server, starts=False):
+            await until(lambda: key in machine.inside("wg", "show", machine.tunnel, "peers"), "the peer is there")
+
+
+@contextlib.contextmanager
+def out_of_reach(machine: Machine) -> Iterator[None]:
+    """Nothing can be asked of the machine's wireguard-go meanwhile."""
+    socket = Path(f"/var/run/wireguard/{machine.tunnel}.sock")
+    aside = socket.rename(socket.with_suffix(".aside"))
+    try:
+        yield
+    finally:
+        aside.rename(socket)
