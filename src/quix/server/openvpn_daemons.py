@@ -14,7 +14,7 @@ from typing import Final
 from quix import logs
 from quix.exits import Exit, QuixError
 from quix.server.settings import OpenVpnSettings
-from quix.vpn import daemon, forwarding
+from quix.vpn import daemon, forwarding, marks
 from quix.vpn.forwarding import Network
 from quix.vpn.openvpn import MODES, Mode, Service
 from quix.vpn.pool import Pool
@@ -44,7 +44,7 @@ class Daemons:
         self._stopping = asyncio.Event()
         self.services = _services(settings, folder)
         self.obstacle = "it is being set up" if self._are_ours else ""
-        mark = f"quix server {folder.parent}"
+        mark = marks.of_server(folder.parent)
         self._tuns = {mode: Tun(service.interface, mark) for mode, service in self.services.items()}
         self._daemons = [daemon.Daemon(each.conf, inspect=partial(_close, each)) for each in self.services.values()]
         _prepare([folder / "jail", folder / "jail" / "tmp", *(each.clients for each in self.services.values())])
@@ -150,7 +150,7 @@ def _services(settings: OpenVpnSettings, folder: Path) -> dict[Mode, Service]:
         mode: Service(
             mode=mode,
             port=settings.port(mode),
-            interface=f"{settings.interface}-{mode}",
+            interface=settings.device(mode),
             pool=half,
             whole=whole,
             folder=folder,

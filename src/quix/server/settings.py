@@ -57,6 +57,10 @@ class OpenVpnSettings(Struct, kw_only=True, forbid_unknown_fields=True):
         """Return the HOST:PORT that backends reach the daemon at."""
         return (self.endpoint_tcp or self.endpoint) if mode == "tcp" else self.endpoint
 
+    def device(self, mode: Literal["udp", "tcp"]) -> str:
+        """Return the name of the daemon's interface."""
+        return f"{self.interface}-{mode}"
+
     def port(self, mode: Literal["udp", "tcp"]) -> int:
         """Return the port that the daemon listens to."""
         given = self.port_tcp if mode == "tcp" else self.port_udp

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from quix import logs
 from quix.exits import Exit, QuixError
 from quix.link.outcomes import AskError, RefusedError
+from quix.server import leftovers
 from quix.server.fleet import Fleet
 from quix.server.openvpn import OPENVPN, OpenVpn
 from quix.server.settings import VpnSettings
@@ -43,6 +44,8 @@ class Vpn:
     """
 
     def __init__(self, settings: VpnSettings, store: Store, data_dir: Path, fleet: Fleet) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
         self._leases = store.leases
         self._fleet = fleet
         self._wireguard = WireGuard(settings.wireguard, store.leases, data_dir) if settings.wireguard.enabled else None
@@ -53,6 +56,7 @@ class Vpn:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have the interfaces up for as long as the block lasts."""
+        await asyncio.to_thread(leftovers.remove, self._settings, self._data_dir)
         async with contextlib.AsyncExitStack() as stack:
             if self._wireguard is not None:
                 await stack.enter_async_context(_up(self._wireguard))

@@ -15,7 +15,7 @@ from quix.server.endpoints import Endpoints
 from quix.server.settings import WireGuardSettings
 from quix.store.errors import AddressesExhaustedError, AlreadyExistsError, NotFoundError, StoreUnavailableError
 from quix.store.leases import Lease, Leases
-from quix.vpn import forwarding, tools, wireguard
+from quix.vpn import forwarding, marks, tools, wireguard
 from quix.vpn.interface import Interface, PeerStatus
 from quix.vpn.pool import Pool
 from quix.vpn.seal import Seal
@@ -60,7 +60,7 @@ class WireGuard:
         self._keys = wireguard.server_keys(data_dir / "wireguard.key")
         self._seal = Seal(data_dir / "vpn.key")
         self._has_device = settings.device != "none"
-        self._interface = Interface(settings.interface, f"quix server {data_dir.absolute()}")
+        self._interface = Interface(settings.interface, marks.of_server(data_dir))
         self._server_key = self._keys.public
         self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from quix.vpn import marks
 from quix.vpn.tools import ToolError, find, run
 
 InterfaceName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_=+-][A-Za-z0-9_=+.-]{0,14}(?!\n)$")]
@@ -30,9 +31,6 @@ MTU: Final = 1420
 _SOCKETS: Final = Path("/var/run/wireguard")
 _AT_ONCE: Final = 500
 """Peers in one command line."""
-
-_ALIAS: Final = 255
-"""Bytes of an alias (linux/if.h, IFALIASZ)."""
 
 
 class PeerStatus(Struct, frozen=True):
@@ -51,7 +49,7 @@ class Interface:
 
     def __init__(self, name: str, mark: str) -> None:
         self.name = name
-        self._mark = mark.encode()[:_ALIAS].decode(errors="ignore")
+        self._mark = marks.fitting(mark)
 
     def exists(self) -> bool:
         """Whether there is an interface of that name; quick enough for an event loop."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from pathlib import Path
-from typing import Final
 
+from quix.vpn import marks
 from quix.vpn.tools import ToolError, run
-
-_ALIAS: Final = 255
-"""Bytes of an alias (linux/if.h, IFALIASZ)."""
 
 
 class Tun:
@@ -18,7 +14,7 @@ class Tun:
 
     def __init__(self, name: str, mark: str) -> None:
         self.name = name
-        self._mark = mark.encode()[:_ALIAS].decode(errors="ignore")
+        self._mark = marks.fitting(mark)
 
     def make(self) -> None:
         """Have the device there and up.
@@ -40,10 +36,7 @@ class Tun:
                 run("ip", "link", "delete", "dev", self.name)
 
     def is_ours(self) -> bool:
-        try:
-            return Path(f"/sys/class/net/{self.name}/ifalias").read_text().rstrip("\n") == self._mark
-        except OSError:
-            return False
+        return marks.of(self.name) == self._mark
 
     def _has_link(self) -> bool:
         return self.name in {name for _, name in socket.if_nameindex()}
