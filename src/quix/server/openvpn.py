@@ -20,7 +20,7 @@ from quix.server.openvpn_daemons import Daemons
 from quix.server.settings import OpenVpnSettings
 from quix.store.errors import AddressesExhaustedError, NotFoundError
 from quix.store.leases import Lease, Leases
-from quix.vpn import management, openvpn, tls_crypt
+from quix.vpn import openvpn, tls_crypt
 from quix.vpn.authority import Authority
 from quix.vpn.openvpn import Mode, Service
 from quix.wire.messages import VpnConf
@@ -154,24 +154,13 @@ class OpenVpn:
         services = [service for service in self._services.values() if (service.clients / backend_id).exists()]
         await asyncio.to_thread(self._strike, [service.clients / backend_id for service in services])
         for service in services:
-            await _disconnect(service, backend_id)
+            await self._daemons.disconnect(service.mode, backend_id)
 
     def _strike(self, paths: list[Path]) -> None:
         admitted = [openvpn.admitted(path.read_text()) for path in paths]
         self._authority.withdraw(*(each.serial for each in admitted if each is not None))
         for path in paths:
             path.unlink()
-
-
-async def _disconnect(service: Service, backend_id: str) -> None:
-    try:
-        if await management.end_client(service.socket, backend_id):
-            log.info("openvpn connection ended", backend=backend_id, mode=service.mode)
-    except TimeoutError:
-        log.warning("openvpn does not answer; a backend may stay connected", backend=backend_id, mode=service.mode)
-    except OSError:
-        # No daemon, so nobody is connected; the next one reads the list before it lets anybody in.
-        log.debug("no openvpn is running", mode=service.mode)
 
 
 def _crypt_key(path: Path) -> str:

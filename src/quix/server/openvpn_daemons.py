@@ -14,7 +14,7 @@ from typing import Final
 from quix import logs
 from quix.exits import Exit, QuixError
 from quix.server.settings import OpenVpnSettings
-from quix.vpn import daemon, forwarding, marks
+from quix.vpn import daemon, forwarding, management, marks
 from quix.vpn.forwarding import Network
 from quix.vpn.openvpn import MODES, Mode, Service
 from quix.vpn.pool import Pool
@@ -42,6 +42,7 @@ class Daemons:
         self._settings = settings
         self._are_ours = settings.daemon == "run"
         self._stopping = asyncio.Event()
+        self._connected: set[tuple[Mode, str]] = set()
         self.services = _services(settings, folder)
         self.obstacle = "it is being set up" if self._are_ours else ""
         mark = marks.of_server(folder.parent)
@@ -52,27 +53,44 @@ class Daemons:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the daemons for as long as the block lasts; their configurations have been written."""
-        if not self._are_ours:
-            yield
-            return
-        await self._set_up()
+        if self._are_ours:
+            await self._set_up()
         watching = asyncio.create_task(self._watch())
         try:
             yield
         finally:
             self._stopping.set()  # no cancelling: a thread would go on, and make what is removed now
             await watching
-            await asyncio.gather(*(each.stop() for each in self._daemons))
-            await asyncio.to_thread(self._tear_down)
+            if self._are_ours:
+                await asyncio.gather(*(each.stop() for each in self._daemons))
+                await asyncio.to_thread(self._tear_down)
+
+    async def disconnect(self, mode: Mode, backend_id: str) -> None:
+        """End the connections of a backend, whose certificate is void by now; until that is done it is tried again."""
+        if not await _disconnected(self.services[mode], backend_id):
+            self._connected.add((mode, backend_id))
+            log.warning(
+                "openvpn does not answer; a backend stays connected until it does", backend=backend_id, mode=mode
+            )
 
     async def _watch(self) -> None:
-        """Set up again whatever is not as it should be, until the server stops."""
+        """Set up again whatever is not as it should be, and do what could not be done, until the server stops."""
         while not await self._stops_within(_LOOK):
+            for mode in MODES:
+                await self._disconnect_again(mode)
+            if not self._are_ours:
+                continue
             if self.obstacle:
                 await self._set_up()
             elif not await asyncio.to_thread(self._is_whole):
                 log.warning("somebody changed the OpenVPN devices; setting them up anew")
                 await self._set_up()
+
+    async def _disconnect_again(self, mode: Mode) -> None:
+        for backend_id in [backend for each, backend in self._connected if each == mode]:
+            if self._stopping.is_set() or not await _disconnected(self.services[mode], backend_id):
+                return  # it answers nobody else either
+            self._connected.discard((mode, backend_id))
 
     def _is_whole(self) -> bool:
         """Whether the devices are there, and lead packets where they may go and to no other place."""
@@ -127,6 +145,21 @@ class Daemons:
                     tun.remove()
         except ToolError as error:
             log.warning("OpenVPN devices not removed", error=str(error))
+
+
+async def _disconnected(service: Service, backend_id: str) -> bool:
+    """End the connections of a backend; return whether it is certain that it has none."""
+    try:
+        if await management.end_client(service.socket, backend_id):
+            log.info("openvpn connection ended", backend=backend_id, mode=service.mode)
+    except (FileNotFoundError, ConnectionRefusedError):
+        # No daemon, so nobody is connected; the next one reads the list before it lets anybody in.
+        log.debug("no openvpn is running", mode=service.mode)
+    except OSError as error:
+        # It did not answer, or hung up on us, or has too many callers: it talks to one at a time.
+        log.debug("openvpn does not answer", mode=service.mode, error=str(error))
+        return False
+    return True
 
 
 def _close(service: Service) -> str | None:
