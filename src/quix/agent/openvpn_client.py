@@ -125,9 +125,10 @@ class OpenVpnTunnel:
     async def _take(self, conf: VpnConf, held: str) -> None:
         if conf.conf_type != "openvpn":
             raise _not_taken("it is of another kind")
-        text = openvpn_conf.completed(conf.conf_data, held)
-        if reason := objection("openvpn", text):
+        # What came is looked at before anything is done with it, and `_apply` looks at all of it.
+        if reason := objection("openvpn", conf.conf_data):
             raise _not_taken(reason)
+        text = openvpn_conf.completed(conf.conf_data, held)
         try:
             await asyncio.to_thread(write_private, self._path, text.encode())
         except OSError as error:

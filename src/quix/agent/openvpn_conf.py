@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import ssl
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
@@ -36,8 +35,10 @@ def completed(profile: str, held: str) -> str:
 
 def mode(profile: str) -> str:
     """Return what the profile's tunnel travels in: tcp or udp."""
-    said = re.search(r"^\s*proto\s+(\w+)", profile, re.MULTILINE)
-    return "tcp" if said is not None and said[1].startswith("tcp") else "udp"
+    said = next(
+        (words[1] for line in profile.split("\n") if (words := line.split())[:1] == ["proto"] and words[1:]), ""
+    )
+    return "tcp" if said.startswith("tcp") else "udp"
 
 
 def networks(profile: str) -> list[Network]:
@@ -61,5 +62,11 @@ def networks(profile: str) -> list[Network]:
 
 
 def _inline(profile: str, name: str) -> str | None:
-    found = re.search(rf"^\s*<{name}>\s*\n(.*?)^\s*</{name}>", profile, re.MULTILINE | re.DOTALL)
-    return None if found is None else found[1]
+    # Line by line: what a server sends is not to cost more time than it has lines.
+    lines = profile.split("\n")
+    first = next((number for number, line in enumerate(lines) if line.strip() == f"<{name}>"), None)
+    if first is None:
+        return None
+    inside = lines[first + 1 :]
+    last = next((number for number, line in enumerate(inside) if line.lstrip().startswith(f"</{name}>")), None)
+    return None if last is None else "".join(f"{line}\n" for line in inside[:last])

@@ -64,8 +64,8 @@ def parse(text: str) -> WireGuardConf:
 
 def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Return `[Interface]` and each `[Peer]` by keys in small letters; a key that comes again adds to the first."""
-    interface: dict[str, str] = {}
-    peers: list[dict[str, str]] = []
+    interface: dict[str, list[str]] = {}
+    peers: list[dict[str, list[str]]] = []
     section = interface
     for line in text.split("\n"):
         key, separator, value = line.partition("#")[0].partition("=")
@@ -75,8 +75,9 @@ def _sections(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
         elif key == "[interface]":
             section = interface
         elif separator:
-            section[key] = f"{section[key]}, {value}" if key in section else value
-    return interface, peers
+            section.setdefault(key, []).append(value)
+    whole, *others = ({key: ", ".join(values) for key, values in each.items()} for each in (interface, *peers))
+    return whole, others
 
 
 def _words(text: str) -> list[str]:

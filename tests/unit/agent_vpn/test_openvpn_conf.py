@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from ipaddress import ip_network
 
 import pytest
@@ -53,3 +54,14 @@ def test_networks_are_those_of_its_routes() -> None:
 def test_a_route_that_leads_nobody_knows_where(line: str) -> None:
     with pytest.raises(ValueError, match="line 2 is no route"):
         openvpn_conf.networks(f"client\n{line}\n")
+
+
+@pytest.mark.parametrize("line", ["", "<key>", "<cert>", " ", "proto", "\t<key>\r"])
+def test_no_answer_takes_more_time_than_it_has_lines(line: str) -> None:
+    """The largest there can be; one of white space alone once took hours, in which the agent did nothing else."""
+    answer = f"{line}\n" * (2**20 // (len(line) + 1))
+    began = time.process_time()
+    openvpn_conf.completed(answer, answer)
+    openvpn_conf.fingerprint(answer)
+    openvpn_conf.mode(answer)
+    assert time.process_time() - began < 10

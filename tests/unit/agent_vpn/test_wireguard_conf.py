@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_interface, ip_network
 
 import pytest
@@ -124,3 +125,10 @@ def test_the_machines_own_networks_are_found() -> None:
         assert not network.is_loopback
         assert not network.is_link_local
         assert networks_besides(ifname).count((ifname, network)) == 0
+
+
+def test_no_answer_takes_more_time_than_it_has_lines() -> None:
+    answer = "[Interface]\n" + "mtu=\n" * 200_000
+    began = time.process_time()
+    with_private_key(answer, "k")
+    assert time.process_time() - began < 0.8
