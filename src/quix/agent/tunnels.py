@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,6 +29,10 @@ Ask = Callable[[Request[VpnConf]], Awaitable[VpnConf]]
 _TIMEOUT: Final = 30.0
 _LOOK: Final = 10.0
 """Seconds between looks at whether a tunnel that is wanted is up, and asking again where it is not."""
+
+
+_LONGEST: Final = 600.0
+"""Seconds between questions to a server that goes on refusing."""
 
 
 async def last_configuration(path: Path) -> str | None:
@@ -63,10 +68,39 @@ class Tunnel(Protocol):
         """Take the tunnel down."""
 
 
+class Refusals:
+    """When to ask a server again that refused: each time it says the same after twice as long, up to `_LONGEST`.
+
+    Whatever it refuses is a row of its audit. Times are those of one clock, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str] | None = None
+        self._pause = _LOOK
+        self._until = 0.0
+
+    def note(self, error: RefusedError, now: float) -> None:
+        said = (error.reason, error.detail)
+        self._pause = min(2 * self._pause, _LONGEST) if said == self._last else _LOOK
+        self._last, self._until = said, now + self._pause
+
+    def check(self, now: float) -> None:
+        """Raises RefusedError, with what the server said, where it is too early to ask again."""
+        if self._last is not None and now < self._until:
+            raise RefusedError(*self._last)
+
+
 class Tunnels:
     """The tunnels by kind of VPN. `wanted` is what the settings want; the last word of an operator comes before it."""
 
-    def __init__(self, tunnels: Mapping[str, Tunnel], wanted: str | None, folder: Path, policy: PolicyFile) -> None:
+    def __init__(
+        self,
+        tunnels: Mapping[str, Tunnel],
+        wanted: str | None,
+        folder: Path,
+        policy: PolicyFile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._tunnels = tunnels
         self._path = folder / "wanted.json"
         self._policy = policy
@@ -74,6 +108,8 @@ class Tunnels:
         self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._complaints: dict[str, str] = {}
+        self._clock = clock
+        self._refusals: dict[Tunnel, Refusals] = {}
 
     def register(self, router: Router[Session]) -> None:
         router.add(ChangeVpn, self._change)
@@ -99,17 +135,27 @@ class Tunnels:
         asked only where there is nothing yet.
         """
         self._session = session
+        self._refusals.clear()
         for kind, tunnel in self._tunnels.items():
             if VPN in session.connection.peer.extensions or session.has_enrolled or not tunnel.is_configured:
                 await self._try(kind, lambda tunnel: tunnel.refresh(self._ask, with_key=self._may_have_key))
 
     async def _mend(self, tunnel: Tunnel) -> None:
         if await tunnel.is_up():
-            return
-        if self._session is not None and self._session.connection.is_open and self._may_have_key:
-            await tunnel.refresh(self._ask, with_key=True)
+            self._refusals.pop(tunnel, None)
+        elif self._session is not None and self._session.connection.is_open and self._may_have_key:
+            await self._ask_again(tunnel)
         else:
             await tunnel.start()
+
+    async def _ask_again(self, tunnel: Tunnel) -> None:
+        refusals = self._refusals.setdefault(tunnel, Refusals())
+        refusals.check(self._clock())
+        try:
+            await tunnel.refresh(self._ask, with_key=True)
+        except RefusedError as error:
+            refusals.note(error, self._clock())
+            raise
 
     async def _each(self, work: Callable[[Tunnel], Awaitable[None]]) -> None:
         for kind in self._tunnels:
