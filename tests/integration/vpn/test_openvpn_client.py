@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
+from harness.inside import living_in
+from harness.lan import Lan
+from quix.agent import openvpn_conf
 from quix.agent.openvpn_client import OpenVpnTunnel, saved
-from quix.link.outcomes import ConnectionLostError, RefusedError
+from quix.link.outcomes import ConnectionLostError, RefusedError, RequestTimeoutError
+from quix.server.openvpn import OpenVpn
+from quix.server.settings import OpenVpnSettings
+from quix.store import Store
 from quix.vpn import daemon
 from quix.wire.messages import GetVpnConf, GetVpnConfByKey, VpnConf
 from quix.wire.reasons import Reason, Refusal
@@ -97,3 +103,39 @@ async def test_without_a_profile_there_is_nothing_to_start(tmp_path: Path) -> No
     await client.start()
     assert not await client.is_up()
     assert not client.is_configured
+
+
+@pytest.mark.root
+async def test_a_new_certificate_whose_answer_was_lost_is_asked_for_again(store: Store, tmp_path: Path) -> None:
+    settings = OpenVpnSettings(enabled=True, daemon="none", endpoint="192.0.2.9:1194")
+    server, client = OpenVpn(settings, store.leases, tmp_path), tunnel(tmp_path / "agent")
+    backend = (await store.backends.create("ada", "192.0.2.1")).id
+
+    async def ask(request: Any) -> VpnConf:
+        return await server.configuration(backend, "udp", request.public_key or None)
+
+    async def ask_in_vain(request: Any) -> VpnConf:
+        await ask(request)
+        raise RequestTimeoutError
+
+    async def is_agreed_on() -> bool:
+        lease = await store.leases.get(backend, "openvpn")
+        assert lease is not None
+        held = saved(tmp_path / "agent", "qxovpn0").read_text()
+        return openvpn_conf.fingerprint(held) == lease.public_key
+
+    lan = Lan()
+    try:
+        with living_in(lan.machine().name):
+            await client.refresh(ask, with_key=True)
+            assert await client.is_up()
+            with pytest.raises(RequestTimeoutError):
+                await client.rotate(ask_in_vain)
+            assert not await is_agreed_on(), "the server has withdrawn what the agent holds"
+            assert not await client.is_up(), "so that it is asked again"
+            await client.refresh(ask, with_key=True)
+            assert await client.is_up()
+            assert await is_agreed_on()
+            await client.stop()
+    finally:
+        lan.remove()
