@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quix.vpn.tools import ToolError, run
+from quix.vpn.tools import ToolError, has_ipv6, run
 
 _PREFERENCE: Final = 20510
 """Of the rule: after the table `local` (0), so that the server itself is reached, and before `main` (32766)."""
@@ -96,7 +96,8 @@ def _table(name: str) -> int:
 
 def _wanted(name: str, version: int, networks: Sequence[Network], besides: Mapping[Network, str]) -> set[str]:
     ways = dict.fromkeys(networks, name) | dict(besides)
-    return {_NOWHERE} | {f"{to} dev {via}" for to, via in ways.items() if to.version == version}
+    usable = [(to, via) for to, via in ways.items() if to.version == 4 or has_ipv6(via)]
+    return {_NOWHERE} | {f"{to} dev {via}" for to, via in usable if to.version == version}
 
 
 def _routes(table: int, version: int) -> set[str]:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from quix.vpn import marks
-from quix.vpn.tools import ToolError, find, run
+from quix.vpn.tools import ToolError, find, has_ipv6, run
 
 InterfaceName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_=+-][A-Za-z0-9_=+.-]{0,14}(?!\n)$")]
 """What wg-quick(8) takes for a name."""
@@ -175,7 +175,7 @@ class Interface:
         return self._usable(routes) <= (self._routes() if routes else set())
 
     def _usable(self, wanted: Iterable[IPv4Interface | IPv6Interface | IPv4Network | IPv6Network]) -> set[str]:
-        return {str(each) for each in wanted if each.version == 4 or self._has_ipv6()}
+        return {str(each) for each in wanted if each.version == 4 or has_ipv6(self.name)}
 
     def _addresses(self, link: dict[str, Any]) -> set[str]:
         given = [each for each in link.get("addr_info", ()) if each["scope"] == "global"]
@@ -187,12 +187,6 @@ class Interface:
             said = run("ip", f"-{version}", "-json", "route", "show", "dev", self.name, "proto", "static")
             found |= {_network(each["dst"], version) for each in msgspec.json.decode(said or "[]")}
         return found
-
-    def _has_ipv6(self) -> bool:
-        try:
-            return Path(f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6").read_text().strip() == "0"
-        except OSError:
-            return False
 
     # -- what it tells --------------------------------------------------------------------------
 

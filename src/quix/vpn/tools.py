@@ -42,10 +42,10 @@ def _may_administer() -> bool:
     return bool(int(effective, 16) >> _NET_ADMIN & 1)
 
 
-def has_ipv6() -> bool:
-    """Whether an interface that is made now can have IPv6 addresses."""
+def has_ipv6(interface: str = "default") -> bool:
+    """Whether an interface can have IPv6 addresses and routes; `default`: one that is made now."""
     try:
-        return Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").read_text().strip() == "0"
+        return Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").read_text().strip() == "0"
     except OSError:
         return False
 

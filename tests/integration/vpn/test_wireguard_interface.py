@@ -116,6 +116,20 @@ async def test_systemd_networkd_takes_rule_and_routes_for_the_kernels(
                 assert all("proto kernel" in each for each in routes)
 
 
+async def test_a_machine_without_ipv6_is_a_hub_for_ipv4(store: Store, tmp_path: Path, machine: Machine) -> None:
+    """As containers are by default."""
+    for each in ("all", "default"):
+        machine.inside("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{each}/disable_ipv6")
+    server = make(machine, store, tmp_path)
+    backend, key = (await store.backends.create("ada", "192.0.2.1")).id, generate_keys().public
+    with living_in(machine.name):
+        async with watched(server):
+            assert "10.83.0.0/16" in (await server.configuration(backend, key)).conf_data
+            table = rules(machine, "-4").split()[-1]
+            assert machine.ip("route", "show", "table", table).startswith("prohibit default")
+            assert await asyncio.to_thread(server._is_whole)
+
+
 async def test_a_hub_that_was_killed_and_is_isolated_now_leads_nowhere(
     store: Store, tmp_path: Path, machine: Machine
 ) -> None:
