@@ -110,6 +110,8 @@ class Connection(WSListener, Generic[C]):
         """
         if not self.is_open or self._transport is None:
             raise BackendOfflineError
+        if self._congested and self._is_hoarding():
+            raise TooBusyError("The backend has not read yet what it was sent before; nothing was sent.")
         future: asyncio.Future[A] = self._loop.create_future()
         waiter = (future, decoder(request.answer).decode, request.req)
         try:
@@ -221,6 +223,10 @@ class Connection(WSListener, Generic[C]):
             self._peer_closes(frame)
         elif kind is WSMsgType.PONG:
             pass
+        elif kind is WSMsgType.PING:
+            # Not to a peer that reads no answers: they would pile up here. Whoever pings, pings again.
+            if self._transport is not None and not self._congested:
+                self._transport.send_pong(frame.get_payload_as_bytes())
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(CloseCode.PROTOCOL_ERROR, "a reserved bit is set and no extension was agreed")
         elif kind is WSMsgType.BINARY:

@@ -71,6 +71,7 @@ async def dial(
                 ssl_context=tls,
                 max_frame_size=max_message,
                 max_redirects=0,
+                enable_auto_pong=False,  # a `Connection` answers pings, as long as its peer reads
                 websocket_handshake_timeout=_CONNECT_TIMEOUT,
                 extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL} if offer_extensions else None,
             )

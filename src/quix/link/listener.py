@@ -53,6 +53,7 @@ async def listen(
         "max_frame_size": max_message,
         "read_buffer_init_size": _READ_BUFFER,
         "backlog": _BACKLOG,
+        "enable_auto_pong": False,  # a `Connection` answers pings, as long as its peer reads
         "ssl": tls,
     }
     try:

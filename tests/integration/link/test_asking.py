@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -92,6 +93,25 @@ async def test_more_than_a_peer_need_accept_is_not_sent(place: Place) -> None:
         await end.connection.ask(Execute(cmd=["x"]), 5)
     place.hold.set()
     assert await asyncio.gather(*asked) == [Executed(1)] * 64
+
+
+async def test_a_peer_that_does_not_read_is_asked_no_more_until_it_does(place: Place) -> None:
+    place.hold.set()
+    end = await place.dial()
+    there, here = end.connection._transport, place.ends[0].connection._transport
+    assert there is not None
+    assert here is not None
+    there.underlying_transport.pause_reading()
+    for transport, buffer in ((there, socket.SO_RCVBUF), (here, socket.SO_SNDBUF)):
+        transport.underlying_transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 4096)
+    asked: list[asyncio.Future[Executed]] = []
+    large = Execute(cmd=["x" * 9000])
+    with pytest.raises(TooBusyError, match="has not read yet"):
+        asked.extend(place.ends[0].connection.ask(large, 30) for _ in range(64))
+    assert here.underlying_transport.get_write_buffer_size() < 17 * 10_000
+    there.underlying_transport.resume_reading()
+    assert await asyncio.gather(*asked) == [Executed(1)] * len(asked)
+    assert await place.ends[0].connection.ask(Execute(cmd=["x"]), 5) == Executed(1)
 
 
 async def test_a_request_over_the_largest_message_is_refused_here(place: Place) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -99,25 +103,64 @@ async def test_the_upgrade_is_offered_at_two_paths_and_selects_only_what_was_off
         await connect(place.url + "/other")
 
 
-async def test_a_peer_that_asks_and_does_not_read_is_cut_off(place: Place) -> None:
-    place.accepted = False
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(place.url.split(":")[2].split("/")[0]))
+@asynccontextmanager
+async def by_hand(place: Place) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Upgrade on a bare socket, into which the kernel takes little that nobody reads."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", int(place.url.split(":")[2].split("/")[0])))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
     writer.write(
         b"GET /wsi HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n\r\n"
     )
     await reader.readuntil(b"\r\n\r\n")
-    frame = bytes([0x81, 0x80 | len(TELEMETRY)]) + b"\0\0\0\0" + TELEMETRY.encode()
-    with pytest.raises(ConnectionError):
-        async with asyncio.timeout(30):
-            while True:
-                writer.write(frame * 500)
-                await writer.drain()
-                await asyncio.sleep(0)
-    assert await place.ends[0].end() == (1006, "the peer does not read")
-    writer.close()
-    with pytest.raises(ConnectionError):
-        await writer.wait_closed()
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def frame_of(kind: int, payload: bytes) -> bytes:
+    """Return a whole frame of at most 125 bytes, masked with zeros."""
+    return bytes([0x80 | kind, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+
+
+async def test_a_peer_that_asks_and_does_not_read_is_cut_off(place: Place) -> None:
+    place.accepted = False
+    frame = frame_of(1, TELEMETRY.encode())
+    async with by_hand(place) as (_, writer):
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(30):
+                while True:
+                    writer.write(frame * 500)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+        assert await place.ends[0].end() == (1006, "the peer does not read")
+
+
+async def test_pings_are_not_answered_into_memory(place: Place) -> None:
+    async with by_hand(place) as (reader, writer):
+        for _ in range(60):
+            writer.write(frame_of(9, b"x" * 125) * 2000)
+            await writer.drain()
+        writer.write(frame_of(1, b'{"req":"execute","rid":1,"msg":{"cmd":["x"]}}'))
+        connection = place.ends[0].connection
+        await place.until(lambda: bool(connection.peer._in_progress))  # all the pings came before it
+        assert connection._transport is not None
+        assert connection._transport.underlying_transport.get_write_buffer_size() < 200_000
+        # One that reads is answered again.
+        while connection._congested:
+            assert await reader.read(2**16)
+        writer.write(frame_of(9, b"still there?"))
+        read = b""
+        while b"still there?" not in read:
+            data = await reader.read(2**16)
+            assert data
+            read = read[-100:] + data
 
 
 async def test_a_close_from_the_peer_is_echoed_and_its_reason_known(place: Place) -> None:
