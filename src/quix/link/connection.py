@@ -257,6 +257,8 @@ class Connection(WSListener, Generic[C]):
             # RFC 6455 section 5.5.1: the close is echoed; 1005 is never sent.
             _send_close(transport, _number(code) or CloseCode.NORMAL, "")
             transport.disconnect()
+            # That waits until all that was sent is read, for ever where need be.
+            self._loop.call_later(_CLOSE_GRACE, self.cut)
 
     # -- sending, back-pressure and the end -----------------------------------------------------
 

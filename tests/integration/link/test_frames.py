@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import websockets
+from picows import WSMsgType
 from websockets.asyncio.client import ClientConnection, connect
 
 from harness.link import LIMITS, Place
@@ -161,6 +162,22 @@ async def test_pings_are_not_answered_into_memory(place: Place) -> None:
             data = await reader.read(2**16)
             assert data
             read = read[-100:] + data
+
+
+async def test_a_peer_that_says_goodbye_and_does_not_read_is_cut_off(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quix.link.connection._CLOSE_GRACE", 0.1)
+    async with by_hand(place) as (_, writer):
+        connection = place.ends[0].connection
+        transport = connection._transport
+        assert transport is not None
+        while not connection._congested:
+            transport.send(WSMsgType.TEXT, b"x" * 2**16)
+            await asyncio.sleep(0)
+        writer.write(frame_of(8, b"\x03\xe8"))
+        assert await place.ends[0].end() == (1000, "")
+        await place.until(lambda: connection._transport is None)
 
 
 async def test_a_close_from_the_peer_is_echoed_and_its_reason_known(place: Place) -> None:
