@@ -110,13 +110,13 @@ class Gate:
         username, password = _required(request)
         key = await self._keys.check(username, password, session.address)
         name = await self._enroller(username, password, session.address) if key is None else key.name
-        backend = await self._create(name, key, session.address)
+        backend, token = await self._create(name, key, session.address)
+        # Asked last: between this and the session's place in the fleet nothing is waited for.
         if not session.connection.is_open:
             # Nobody is left to be told the token, so nobody could ever be this backend.
             gone = Entry(action=Action.BACKEND_REMOVED, backend_id=backend.id, detail={"why": "it left too early"})
             await self._store.backends.remove(backend.id, gone, key=key)
             raise Refusal(Reason.UNAVAILABLE)
-        token = await self._store.tokens.issue(BACKEND, backend.id, self._token_validity, time.time())
         self._hub.publish(Kind.BACKEND_ENROLLED, backend.id, enrolled_by=name)
         extensions = self._admit(session, request, backend.id, token, self._token_validity)
         log.info("backend enrolled", backend=backend.id, user=name, address=session.address)
@@ -130,10 +130,10 @@ class Gate:
             raise Refusal(Reason.ENROLL_DENIED, f"{user.name} has the role {user.role}, which may not enrol backends")
         return user.name
 
-    async def _create(self, name: str, key: Enrolment | None, source: str) -> Backend:
+    async def _create(self, name: str, key: Enrolment | None, source: str) -> tuple[Backend, str]:
         entry = Entry(action=Action.BACKEND_ENROLLED, user=name, address=source)
         try:
-            return await self._store.backends.create(name, source, entry, key=key)
+            return await self._store.backends.enroll(name, source, self._token_validity, entry, key=key)
         except EnrolmentOverError as error:
             # Another machine was quicker, or somebody has ended the key since it was checked.
             assert key is not None

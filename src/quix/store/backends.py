@@ -83,6 +83,32 @@ class Backends:
         Raises:
             EnrolmentOverError: the key has no use left, or is over.
         """
+        async with self._database.write() as connection:
+            return await self._add(connection, enrolled_by, address, entry, name=name, key=key)
+
+    async def enroll(
+        self, enrolled_by: str, address: str, validity_s: float, entry: Entry | None = None, *, key: Enrolment | None
+    ) -> tuple[Backend, str]:
+        """Add a backend as `create` does, and return the token by which it is this backend for `validity_s` seconds:
+        both or neither, since nobody could ever be a backend without one.
+
+        Raises:
+            EnrolmentOverError: the key has no use left, or is over.
+        """
+        async with self._database.write() as connection:
+            backend = await self._add(connection, enrolled_by, address, entry, key=key)
+            return backend, await self._tokens.add(connection, BACKEND, backend.id, validity_s, backend.created_at)
+
+    async def _add(
+        self,
+        connection: AsyncConnection,
+        enrolled_by: str,
+        address: str,
+        entry: Entry | None,
+        *,
+        name: str = "",
+        key: Enrolment | None,
+    ) -> Backend:
         now = self._clock()
         new = new_id(now)
         backend = Backend(
@@ -96,15 +122,12 @@ class Backends:
             given_labels={} if key is None else key.labels,
         )
         given = msgspec.json.encode(backend.given_labels).decode()
-        async with self._database.write() as connection:
-            if key is not None:
-                await take_use(connection, key.id, now)
-            await connection.execute(
-                insert(backends).values({**msgspec.structs.asdict(backend), "given_labels": given})
-            )
-            await _add_labels(connection, backend)
-            if entry is not None:
-                await append(connection, now, msgspec.structs.replace(entry, backend_id=new))
+        if key is not None:
+            await take_use(connection, key.id, now)
+        await connection.execute(insert(backends).values({**msgspec.structs.asdict(backend), "given_labels": given}))
+        await _add_labels(connection, backend)
+        if entry is not None:
+            await append(connection, now, msgspec.structs.replace(entry, backend_id=new))
         return backend
 
     async def get(self, backend_id: str) -> Backend | None:

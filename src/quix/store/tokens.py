@@ -67,10 +67,14 @@ class Tokens:
 
     async def issue(self, kind: Kind, subject: str, validity_s: float, now: float) -> str:
         """Make a token that is valid for `validity_s` seconds from `now`; only the caller ever sees it."""
+        async with self._database.write() as connection:
+            return await self.add(connection, kind, subject, validity_s, now)
+
+    async def add(self, connection: AsyncConnection, kind: Kind, subject: str, validity_s: float, now: float) -> str:
+        """Part of another noun's transaction: make a token as `issue` does."""
         token, digest = new_token()
         row = _row(digest, kind, subject, now + validity_s, lineage=digest, pending=False)
-        async with self._database.write() as connection:
-            await connection.execute(insert(tokens).values(row))
+        await connection.execute(insert(tokens).values(row))
         return token
 
     async def lookup(self, token: str, kind: Kind, now: float, or_kind: Kind | None = None) -> Token | None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.server import PASSWORD, door
+from quix.store import tokens
 from quix.store.search import Sought
+from quix.store.tokens import new_token
 
 
 async def test_each_enrolment_makes_a_new_backend(tmp_path: Path) -> None:
@@ -23,6 +25,36 @@ async def test_each_enrolment_makes_a_new_backend(tmp_path: Path) -> None:
         assert first["token"] != second["token"]
         assert len(here.control.fleet) == 2
         assert len(await here.control.store.search.page(Sought(), None, 10)) == 2
+
+
+async def test_a_backend_is_kept_with_its_token_or_not_at_all(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+        await asyncio.to_thread(_refuse_tokens, tmp_path)
+        assert (await client.enroll())["reason"] == "internal_error"
+        assert not await here.control.store.search.page(Sought(), None, 10)
+        assert len(here.control.fleet) == 0
+
+
+async def test_one_that_leaves_while_it_is_let_in_is_not_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with door(tmp_path) as here, here.client() as client:
+
+        def made() -> tuple[str, bytes]:
+            client.connection.transport.abort()
+            return new_token()
+
+        monkeypatch.setattr(tokens, "new_token", made)
+        await client.send("authenticate", {"username": "gate", "password": PASSWORD}, auth=None)
+        number = here.control.metrics.registry.get_sample_value
+        async with asyncio.timeout(10):
+            # Let in or not, as soon as it is noticed that it has left.
+            while not any(
+                number("quix_authentications_total", {"outcome": each}) for each in ("unavailable", "enrolled")
+            ):
+                await asyncio.sleep(0.01)
+            while number("quix_sockets_open") or len(here.control.fleet):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_token_resumes_the_same_backend_with_the_time_that_remains(tmp_path: Path) -> None:
@@ -202,6 +234,11 @@ async def test_expired_tokens_are_cleared_away(tmp_path: Path) -> None:
     async with door(tmp_path), asyncio.timeout(10):
         while _count_tokens(tmp_path) != 1:
             await asyncio.sleep(0.01)
+
+
+def _refuse_tokens(data_dir: Path) -> None:
+    with closing(sqlite3.connect(data_dir / "quix.db")) as database:
+        database.execute("CREATE TRIGGER no_token BEFORE INSERT ON tokens BEGIN SELECT RAISE(ABORT, 'no'); END")
 
 
 def _count_tokens(data_dir: Path) -> int:
