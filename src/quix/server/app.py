@@ -105,7 +105,9 @@ async def _serving(
         accounts=accounts,
         audit=auditor,
         programs=programs,
-        outputs=Outputs(fleet, programs, settings.ask_timeout),
+        outputs=Outputs(
+            fleet, programs, store, ask_timeout=settings.ask_timeout, max_in_progress=settings.max_in_progress
+        ),
         telemetry=Telemeter(fleet),
         collector=collector,
         history=History(store, collector, settings.telemetry),

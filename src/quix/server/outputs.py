@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -19,6 +19,8 @@ from quix.link.outcomes import (
 )
 from quix.server.fleet import Fleet
 from quix.server.programs import Programs
+from quix.store import Store
+from quix.store.errors import StoreUnavailableError
 from quix.wire.messages import ReadOutput, ResizeTerminal, RunOutput, WriteInput
 from quix.wire.reasons import Reason
 from quix.wire.runs import Terminal
@@ -26,19 +28,22 @@ from quix.wire.runs import Terminal
 LONGEST_WAIT: Final = 20.0
 """Seconds that one read may wait for output."""
 
-_WAITING: Final = 32
-"""Reads that may wait at one backend at a time; half of what it need accept, so that there is room for others."""
-
-_CROWDED_PAUSE: Final = 1.0
+_PAUSE: Final = 1.0
+"""Seconds from one read to the next where the first brought nothing."""
 
 
 class Outputs:
     """Reads and writes by offset, so that whatever is lost on the way can be asked for again."""
 
-    def __init__(self, fleet: Fleet, programs: Programs, ask_timeout: float) -> None:
+    def __init__(
+        self, fleet: Fleet, programs: Programs, store: Store, *, ask_timeout: float, max_in_progress: int
+    ) -> None:
         self._fleet = fleet
         self._programs = programs
+        self._store = store
         self._ask_timeout = ask_timeout
+        # Half of what a backend need accept, so that there is room for others.
+        self._places = max_in_progress // 2
         self._waiting: dict[str, int] = {}
 
     async def read(self, backend_id: str, request: ReadOutput) -> RunOutput:
@@ -48,13 +53,24 @@ class Outputs:
             AskError: the backend could not be asked, or knows no such run (`run_unknown`).
         """
         self._programs.require_runs(backend_id)
-        if request.wait <= 0:
-            return await self._fleet.ask(backend_id, request)
-        async with self._place(backend_id) as has_place:
-            if not has_place:
-                await asyncio.sleep(min(request.wait, _CROWDED_PAUSE))
-                request = msgspec.structs.replace(request, wait=0)
-            return await self._fleet.ask(backend_id, request, request.wait + self._ask_timeout)
+        if request.wait > 0:
+            if self._waiting.get(backend_id, 0) < self._places:
+                return await self._wait(backend_id, request)
+            await asyncio.sleep(min(request.wait, _PAUSE))
+            request = msgspec.structs.replace(request, wait=0)
+        return await self._fleet.ask(backend_id, request)
+
+    async def _wait(self, backend_id: str, request: ReadOutput) -> RunOutput:
+        answer = self._fleet.ask(backend_id, request, request.wait + self._ask_timeout)
+        self._waiting[backend_id] = self._waiting.get(backend_id, 0) + 1
+        answer.add_done_callback(lambda _: self._leave(backend_id))
+        # Who hangs up takes nothing back: the request waits on at the backend, and has its place until it is over.
+        return await asyncio.shield(answer)
+
+    def _leave(self, backend_id: str) -> None:
+        self._waiting[backend_id] -= 1
+        if not self._waiting[backend_id]:
+            del self._waiting[backend_id]
 
     async def follow(
         self, backend_id: str, asked: ReadOutput, first: RunOutput
@@ -67,14 +83,18 @@ class Outputs:
             asked: what `first` is the answer to.
 
         Raises:
-            AskError: the backend refuses, as where nothing is kept of the run any more.
+            AskError: the backend refuses, as where nothing is kept of the run any more; or it was removed or revoked.
         """
-        output = first
+        output, next_at = first, 0.0
         while True:
             yield asked, output
             if output.state.state == "ended" and not output.chunks:
                 return
             asked = _past(asked, output)
+            if not any(chunk.data for chunk in output.chunks):
+                # An agent that does not wait, as it is asked to, is not asked without a pause.
+                await asyncio.sleep(next_at - time.monotonic())
+            next_at = time.monotonic() + _PAUSE
             output = await self._next(backend_id, msgspec.structs.replace(asked, wait=LONGEST_WAIT), output)
 
     async def _next(self, backend_id: str, asked: ReadOutput, before: RunOutput) -> RunOutput:
@@ -83,23 +103,19 @@ class Outputs:
         except AskError as error:
             if not _is_passing(error):
                 raise
-            await asyncio.sleep(_CROWDED_PAUSE)
-            await self._fleet.returned(backend_id, LONGEST_WAIT)
+            await asyncio.sleep(_PAUSE)
+            if self._fleet.session(backend_id) is None:
+                await self._require_one_that_may_return(backend_id)
+                await self._fleet.returned(backend_id, LONGEST_WAIT)
             return RunOutput(state=before.state, chunks=[])
 
-    @asynccontextmanager
-    async def _place(self, backend_id: str) -> AsyncIterator[bool]:
-        taken = self._waiting.get(backend_id, 0)
-        if taken >= _WAITING:
-            yield False
-            return
-        self._waiting[backend_id] = taken + 1
+    async def _require_one_that_may_return(self, backend_id: str) -> None:
         try:
-            yield True
-        finally:
-            self._waiting[backend_id] -= 1
-            if not self._waiting[backend_id]:
-                del self._waiting[backend_id]
+            backend = await self._store.backends.get(backend_id)
+        except StoreUnavailableError:
+            return  # it is looked up again when the wait is over
+        if backend is None or backend.revoked_at is not None:
+            raise BackendOfflineError("The backend was removed or revoked, and does not come back.")
 
     async def write(self, backend_id: str, request: WriteInput) -> int:
         """Give a run input; return how many bytes it has taken so far."""
