@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import contextlib
+import sqlite3
+import ssl
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from harness.alerts import channel, firing, machine, rule, running, stays, told, until
 from harness.api import Place
 from harness.receivers import USER, Hook, MailBox, hook, password_file
+from quix.server.alerting import webhook
+from quix.server.alerting.errors import DeliveryError
 
 
 async def test_a_storm_is_one_message(tmp_path: Path, web: Hook) -> None:
@@ -100,6 +105,54 @@ async def test_a_message_is_given_up_after_its_time(
             while await there.control.store.alert_messages.first():
                 await asyncio.sleep(0.05)
         assert (await admin.get("/alerts/channels")).json()["items"][0]["last_error"].startswith("given up")
+
+
+def point(folder: Path, url: str) -> None:
+    with closing(sqlite3.connect(folder / "server" / "quix.db", isolation_level=None)) as database:
+        database.execute("UPDATE alert_channels SET url = ?", (url,))
+
+
+async def test_what_nobody_thought_of_is_seen_at_the_channel_and_tried_again_after_pauses(
+    tmp_path: Path, web: Hook
+) -> None:
+    async with running(tmp_path) as (there, admin), machine(there, "m1") as m1:
+        await channel(admin, web.url)
+        await rule(admin)
+        await asyncio.to_thread(point, tmp_path, "http://127.0.0.1:84800/")  # as earlier versions let pass
+        await m1.push(cpu=0.95)
+        async with asyncio.timeout(10):
+            while not any(each.attempts >= 2 for each in await there.control.store.alert_messages.first()):
+                await asyncio.sleep(0.05)
+        error = (await admin.get("/alerts/channels")).json()["items"][0]["last_error"]
+        assert error.startswith("a fault of the server, see its log: ")
+        assert 'quix_alert_deliveries_total{kind="webhook",outcome="failed"}' in await metrics(there)
+        await asyncio.to_thread(point, tmp_path, web.url)
+        await until(lambda: told(web) == [("alert.raised", 1)], "the message")
+
+
+async def test_a_receiver_that_answers_by_the_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_TIMEOUT", 0.5)
+
+    hung_up = asyncio.Event()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nx-drip: ")
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        hung_up.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server, asyncio.timeout(10):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(DeliveryError, match="did not answer within"):
+            await webhook.post(url, None, "id", b"{}", 1, ssl.create_default_context())
+        await hung_up.wait()
 
 
 async def test_mail_arrives_over_starttls_with_a_login(tmp_path: Path, mail: MailBox) -> None:

@@ -79,6 +79,8 @@ async def test_a_channel_is_added_changed_and_removed(there: Place) -> None:
         {**HOOK, "url": None},
         {**HOOK, "url": "ftp://hooks.example/x"},
         {**HOOK, "url": "https:///x"},
+        {**HOOK, "url": "https://hooks.example:84800/x"},
+        {**HOOK, "url": "https://hooks.example:0/x"},
         {**HOOK, "url": "https://ada:pw@hooks.example/x"},
         {**HOOK, "url": "https://hooks.example/x#y"},
         {**HOOK, "url": "https://hooks.example/\r\nx: y"},

@@ -115,6 +115,9 @@ class Post:
         except StoreUnavailableError as error:
             log.warning("a message about alerts waits for the store", channel=message.channel_id, error=str(error))
             await asyncio.sleep(_RETRY)
+        except Exception:
+            log.exception("a message about alerts cannot be dealt with; will try again", channel=message.channel_id)
+            await asyncio.sleep(_RETRY)
         finally:
             del self._busy[message.channel_id]
             self._news.set()
@@ -145,11 +148,7 @@ class Post:
     async def _send(self, channel: Channel, message_id: str, body: str) -> None:
         """Send a message and note on the channel how that went."""
         try:
-            if channel.kind is ChannelKind.WEBHOOK:
-                secret = await self._secret(channel)
-                await post(channel.url or "", secret, message_id, body.encode(), int(time.time()), self._trust)
-            else:
-                await self._mailer.send(channel.to, message_id, text.decode(body), self._trust)
+            await self._hand_over(channel, message_id, body)
         except DeliveryError as error:
             self._metrics.delivered(channel.kind.value, "failed")
             log.warning("a message about alerts was not taken", channel=channel.name, error=str(error))
@@ -157,6 +156,20 @@ class Post:
             raise
         self._metrics.delivered(channel.kind.value, "success")
         await self._store.alert_channels.note(channel.id, None)
+
+    async def _hand_over(self, channel: Channel, message_id: str, body: str) -> None:
+        try:
+            if channel.kind is ChannelKind.WEBHOOK:
+                secret = await self._secret(channel)
+                await post(channel.url or "", secret, message_id, body.encode(), int(time.time()), self._trust)
+            else:
+                await self._mailer.send(channel.to, message_id, text.decode(body), self._trust)
+        except (DeliveryError, StoreUnavailableError):
+            raise
+        except Exception as error:
+            # Whatever it is, it is tried again after a pause, and seen at the channel, as any other failure is.
+            log.exception("a message about alerts could not be sent", channel=channel.name)
+            raise DeliveryError(f"a fault of the server, see its log: {type(error).__name__}") from error
 
     async def _secret(self, channel: Channel) -> str | None:
         if not channel.has_secret:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -41,6 +42,8 @@ def check_url(url: str) -> None:
         raise QuixError(f"url: {error}", Exit.DATA) from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise QuixError("url: it must be http://HOST/PATH or https://HOST/PATH", Exit.DATA)
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise QuixError("url: its port must be 1 to 65535", Exit.DATA)
     if parsed.userinfo or parsed.fragment or len(url) > _LONGEST_URL or not url.isprintable():
         raise QuixError(f"url: at most {_LONGEST_URL} characters, without a user and without a fragment", Exit.DATA)
 
@@ -89,13 +92,14 @@ async def post(url: str, secret: str | None, message_id: str, body: bytes, at: i
         headers["webhook-signature"] = signature(secret, message_id, at, body)
     try:
         async with (
+            asyncio.timeout(_TIMEOUT),  # httpx's is one for each read, and a receiver may send its answer by the byte
             httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, verify=trust) as client,
             client.stream("POST", url, content=body, headers=headers) as answer,
         ):
             if not answer.is_success:
                 said = await _beginning(answer)
                 raise DeliveryError(f"the receiver answered {answer.status_code}{': ' if said else ''}{said}")
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, TimeoutError) as error:
         raise DeliveryError(f"the receiver did not answer within {_TIMEOUT:.0f} seconds") from error
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         raise DeliveryError(
