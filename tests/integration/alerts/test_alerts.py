@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from harness.events import watching
 from harness.receivers import Hook
 from quix.server import presence
 from quix.server.alerting import engine, fleet
+from quix.server.events import Kind
+from quix.store import database
 from quix.store.alert_rules import Watched
+from quix.store.errors import StoreUnavailableError
 from quix.store.roster import Known
 from quix.store.users import Role
 from quix.wire.messages import AgentFacts
@@ -255,6 +259,37 @@ async def test_what_ends_for_another_cause_is_not_told(tmp_path: Path, web: Hook
         await firing(there, 0)
         await stays(lambda: len(web.taken) == sent + 2, 0.7)
     assert {kind for kind, _ in told(web)} == {"alert.raised"}
+
+
+async def test_what_ends_while_the_store_is_away_ends_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.2)
+    async with running(tmp_path) as (there, admin), machine(there, "m1") as m1:
+        await admin.patch(f"/backends/{m1.id}", json={"labels": {"role": "web"}})
+        await rule(admin, labels={"role": "web"}, channels=[])
+        await m1.push(cpu=0.95)
+        await firing(there, 1)
+        end, failed = there.control.store.alerts.end, asyncio.Event()
+
+        async def end_or_tell(alert_ids: Sequence[str], at: float, *, is_quiet: bool = False) -> None:
+            try:
+                await end(alert_ids, at, is_quiet=is_quiet)
+            except StoreUnavailableError:
+                failed.set()
+                raise
+
+        monkeypatch.setattr(there.control.store.alerts, "end", end_or_tell)
+        path = tmp_path / "server" / "quix.db"
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+            await asyncio.to_thread(other.execute, "DELETE FROM labels WHERE name = 'role'")
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # a writer that does not let go
+            there.control.events.publish(Kind.BACKEND_CHANGED, m1.id)
+            async with asyncio.timeout(10):
+                await failed.wait()
+            other.execute("ROLLBACK")
+        await firing(there, 0)
+        assert [each["state"] for each in await alerts(admin)] == ["resolved"]
 
 
 async def test_who_is_limited_sees_the_alerts_of_his_backends(tmp_path: Path, web: Hook) -> None:

@@ -225,8 +225,11 @@ class Alerting:
         """Give backends the rules that are about them; alerts of others end."""
         for some in _batched(members, _SLICE):
             pairs = [(each.known.id, watch) for each in some for watch in each.watch_by(self._watches.values())]
-            found = (watch.forget(backend_id) for backend_id, watch in pairs)
+            # Forgotten once that is kept: where the store is away, they are found here again when it is back.
+            found = (watch.firing.get(backend_id) for backend_id, watch in pairs)
             await self._end_quietly([alert for alert in found if alert is not None])
+            for backend_id, watch in pairs:
+                watch.forget(backend_id)
             await asyncio.sleep(0)
 
     # -- raising and ending ---------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Watch:
         self.pending.pop(alert.backend_id, None)
         self.firing[alert.backend_id] = alert
 
-    def forget(self, backend_id: str) -> Alert | None:
-        """The backend is none of the rule's any more; return its alert where one fires."""
+    def forget(self, backend_id: str) -> None:
+        """The backend is none of the rule's any more."""
         self.pending.pop(backend_id, None)
-        return self.firing.pop(backend_id, None)
+        self.firing.pop(backend_id, None)
