@@ -177,9 +177,9 @@ class Programs:
         return await self._fleet.ask(backend_id, ViewRunning(verb=verb))
 
     async def told(self, session: Session, request: RunStates) -> Done:
-        """Answer an agent that says what became of runs: what is answered is on the disk."""
-        await self._store.runs.tell(session.backend_id, request.states)
-        for state in request.states:
+        """Answer an agent that says what became of runs: what is answered is on the disk. What it says of others' runs,
+        or of one that has ended, is dropped in silence."""
+        for state in await self._store.runs.tell(session.backend_id, request.states):
             self._publish(session.backend_id, state)
             if state.state == "ended":
                 log.info(
@@ -223,8 +223,8 @@ class Programs:
             except AskError as error:
                 log.info("a run is still not accounted for", run=run.id, reason=error.reason)
             else:
-                await self._store.runs.tell(run.backend_id, [found.state])
-                self._publish(run.backend_id, found.state)
+                for state in await self._store.runs.tell(run.backend_id, [found.state]):
+                    self._publish(run.backend_id, state)
 
     # -- signalling -----------------------------------------------------------------------------
 

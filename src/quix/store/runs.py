@@ -151,18 +151,36 @@ class Runs:
         async with self._database.write() as connection:
             return (await connection.execute(delete(runs).where(gone))).rowcount
 
-    async def tell(self, backend_id: str, states: Sequence[RunState]) -> None:
+    async def tell(self, backend_id: str, states: Sequence[RunState]) -> list[RunState]:
         """Keep what a backend says of its runs, in one transaction; an end is final, and strangers' runs are not its
-        to speak of."""
+        to speak of. Return what was kept."""
         if not states:
-            return
-        statement = update(runs).where(
-            runs.c.id == bindparam("told_run"), runs.c.backend_id == backend_id, runs.c.state != "ended"
+            return []
+        open_ = select(runs.c.id).where(
+            runs.c.id.in_({state.run for state in states}), runs.c.backend_id == backend_id, runs.c.state != "ended"
         )
+        statement = update(runs).where(runs.c.id == bindparam("told_run"))
         statement = statement.values({name: bindparam(f"told_{name}") for name in _TOLD})
-        rows = [{"told_run": state.run, **{f"told_{name}": getattr(state, name) for name in _TOLD}} for state in states]
         async with self._database.write() as connection:
-            await connection.execute(statement, rows)
+            kept = _up_to_their_ends(states, set(await connection.scalars(open_.with_for_update())))
+            if kept:
+                rows = [
+                    {"told_run": state.run, **{f"told_{name}": getattr(state, name) for name in _TOLD}}
+                    for state in kept
+                ]
+                await connection.execute(statement, rows)
+        return kept
+
+
+def _up_to_their_ends(states: Sequence[RunState], open_: set[str]) -> list[RunState]:
+    """Return the states of the runs that are `open_`, each run's up to its end."""
+    kept = []
+    for state in states:
+        if state.run in open_:
+            kept.append(state)
+            if state.state == "ended":
+                open_.remove(state.run)
+    return kept
 
 
 _TOLD: Final = (

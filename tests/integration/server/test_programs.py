@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.server import Client, door
+from harness.store import add_run
 from quix.link.outcomes import BackendOfflineError, ConnectionLostError, RefusedError, RequestTimeoutError
 from quix.server.audit import Act
+from quix.server.events import Kind
 from quix.store.actions import Action
 from quix.store.audit import Entry
 from quix.store.errors import AlreadyExistsError, StoreUnavailableError
@@ -67,6 +69,28 @@ async def test_a_program_that_was_started_is_a_success_also_where_that_cannot_be
             run = await asking
             other.execute("ROLLBACK")
         assert (run.proc_id, run.started_by) == (4711, "ada")
+
+
+async def test_what_a_backend_says_of_others_runs_is_told_to_nobody(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client(extend=True) as client, here.client(extend=True) as other:
+        store, reader = here.control.store, here.control.events.read()
+        await client.enroll(extensions={"process": 1})
+        backend = next(iter(here.control.fleet)).backend_id
+        await other.enroll(extensions={"process": 1})
+        run = await add_run(store, backend)
+        end = {
+            "run": run.id, "state": "ended", "proc_id": 1, "started_at": 1.0, "ended_at": 2.0,
+            "outcome": "exited", "exit_code": 0,
+        }  # fmt: skip
+        reader.skip()
+        assert (await other.ask("run_states", {"states": [end]}))["result"] == "success"
+        assert [kept.event for kept in reader.take()] == []
+        for _ in range(2):
+            assert (await client.ask("run_states", {"states": [end, {**end, "exit_code": 1}]}))["result"] == "success"
+        told = [kept.event for kept in reader.take()]
+        assert [(event.kind, event.backend_id, event.data["exit_code"]) for event in told] == [
+            (Kind.RUN_ENDED, backend, 0)
+        ]
 
 
 async def test_a_seed_backend_is_never_asked_twice_by_one_key(tmp_path: Path) -> None:

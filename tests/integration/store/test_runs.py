@@ -81,13 +81,13 @@ async def test_a_start_and_an_end_are_told(store: Store) -> None:
     end = state(
         run.id, state="ended", proc_id=4712, restarts=1, stdout=5, stderr=6, ended_at=9.5, outcome="exited", exit_code=3
     )
-    await store.runs.tell(backend.id, [end])
+    assert await store.runs.tell(backend.id, [state(run.id), end, state(run.id), end]) == [state(run.id), end]
     ended = await store.runs.get(run.id)
     assert ended is not None
     assert (ended.state, ended.proc_id, ended.restarts, ended.stdout, ended.stderr) == ("ended", 4712, 1, 5, 6)
     assert (ended.ended_at, ended.outcome, ended.exit_code, ended.exit_signal) == (9.5, "exited", 3, None)
     # An older word that arrives late changes nothing, and an end is final.
-    await store.runs.tell(backend.id, [state(run.id), state("never-heard-of")])
+    assert await store.runs.tell(backend.id, [state(run.id), state("never-heard-of")]) == []
     await store.runs.started(run.id, 4711)
     await store.runs.refused(run.id, "limit_reached", "")
     assert await store.runs.get(run.id) == ended
@@ -97,7 +97,7 @@ async def test_a_backend_cannot_speak_of_anothers_runs(store: Store) -> None:
     backend = await store.backends.create("ada", "192.0.2.1")
     other = await store.backends.create("ada", "192.0.2.2")
     run = await add_run(store, backend.id)
-    await store.runs.tell(other.id, [state(run.id, state="ended", outcome="exited", exit_code=0)])
+    assert await store.runs.tell(other.id, [state(run.id, state="ended", outcome="exited", exit_code=0)]) == []
     assert await store.runs.get(run.id) == run
 
 
