@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from quix import logs
 from quix.link.outcomes import (
+    AnswerInvalidError,
     AskError,
     BackendOfflineError,
     ConnectionLostError,
@@ -48,6 +50,7 @@ _LONGEST: Final = 200
 _PAUSE: Final = 0.05
 
 _SETTLED_AT_ONCE: Final = 100
+"""Runs of one backend."""
 
 
 class Programs:
@@ -212,9 +215,14 @@ class Programs:
         Raises:
             StoreUnavailableError: the store does not answer.
         """
-        for run in await self._store.runs.starting(time.time() - 2 * self._patience, _SETTLED_AT_ONCE):
-            if not self.keeps_runs(run.backend_id):
-                continue
+        before = time.time() - 2 * self._patience
+        for backend_id in await self._store.runs.unsettled(before):
+            if self.keeps_runs(backend_id):
+                await self._settle(await self._store.runs.starting(backend_id, before, _SETTLED_AT_ONCE))
+
+    async def _settle(self, runs: Sequence[Run]) -> None:
+        """Settle runs of one backend; where it does not answer, other backends have their turn."""
+        for run in runs:
             try:
                 found = await self._fleet.ask(run.backend_id, ReadOutput(run=run.id, limit=1))
             except RefusedError as error:
@@ -222,6 +230,8 @@ class Programs:
                     await self._store.runs.refused(run.id, Outcome.NOT_STARTED, "it never reached the backend")
             except AskError as error:
                 log.info("a run is still not accounted for", run=run.id, reason=error.reason)
+                if not isinstance(error, AnswerInvalidError):
+                    return
             else:
                 for state in await self._store.runs.tell(run.backend_id, [found.state]):
                     self._publish(run.backend_id, state)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from quix.store.audit import Entry, append
@@ -116,10 +116,16 @@ class Runs:
         statement = select(*_COLUMNS).where(runs.c.backend_id == backend_id, runs.c.id > (after or ""))
         return await self._select(statement.order_by(runs.c.id).limit(limit))
 
-    async def starting(self, before: float, limit: int) -> list[Run]:
-        """Return up to `limit` runs that were asked for `before`, and of which it is not known whether they started."""
-        statement = select(*_COLUMNS).where(runs.c.state == "starting", runs.c.started_at < before)
+    async def starting(self, backend_id: str, before: float, limit: int) -> list[Run]:
+        """Return up to `limit` runs of a backend that were asked for `before`, and of which it is not known whether
+        they started."""
+        statement = select(*_COLUMNS).where(runs.c.backend_id == backend_id, *_starting(before))
         return await self._select(statement.order_by(runs.c.id).limit(limit))
+
+    async def unsettled(self, before: float) -> list[str]:
+        """Return the backends that have such runs."""
+        async with self._database.read() as connection:
+            return [*await connection.scalars(select(runs.c.backend_id).where(*_starting(before)).distinct())]
 
     async def _select(self, statement: Select[Any]) -> list[Run]:
         async with self._database.read() as connection:
@@ -181,6 +187,10 @@ def _up_to_their_ends(states: Sequence[RunState], open_: set[str]) -> list[RunSt
             if state.state == "ended":
                 open_.remove(state.run)
     return kept
+
+
+def _starting(before: float) -> tuple[ColumnElement[bool], ...]:
+    return (runs.c.state == "starting", runs.c.started_at < before)
 
 
 _TOLD: Final = (

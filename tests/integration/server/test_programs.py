@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.server import Client, door
@@ -91,6 +92,31 @@ async def test_what_a_backend_says_of_others_runs_is_told_to_nobody(tmp_path: Pa
         assert [(event.kind, event.backend_id, event.data["exit_code"]) for event in told] == [
             (Kind.RUN_ENDED, backend, 0)
         ]
+
+
+async def test_runs_that_were_lost_with_a_machine_hold_up_nobody_elses(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client(extend=True) as client:
+        store = here.control.store
+
+        async def ask_for(backend_id: str, at: float) -> str:
+            run = msgspec.structs.replace(store.runs.new(backend_id, ["true"], RunOptions(), "ada"), started_at=at)
+            await store.runs.add(run)
+            return run.id
+
+        dead = await store.backends.create("gate", "192.0.2.1")
+        for number in range(101):
+            await ask_for(dead.id, 1000.0 + number)
+        await client.enroll(extensions={"process": 1})
+        its_run = await ask_for(next(iter(here.control.fleet)).backend_id, 2000.0)
+        settling = asyncio.create_task(here.control.programs.settle())
+        request = await client.receive()
+        assert (request["req"], request["msg"]["run"]) == ("read_output", its_run)
+        answer = {"result": "failure", "reason": "run_unknown"}
+        await client.connection.send(json.dumps({"rid": request["rid"], "msg": answer}))
+        await settling
+        kept = await store.runs.get(its_run)
+        assert kept is not None
+        assert (kept.state, kept.outcome) == ("refused", "not_started")
 
 
 async def test_a_seed_backend_is_never_asked_twice_by_one_key(tmp_path: Path) -> None:

@@ -106,8 +106,14 @@ async def test_what_is_not_accounted_for_is_found(store: Store, clock: FakeClock
     known, refused, unknown = [await add_run(store, backend.id) for _ in range(3)]
     await store.runs.started(known.id, 1)
     await store.runs.refused(refused.id, "command_not_found", "nothing")
-    assert await store.runs.starting(clock.now, 10) == []
-    assert await store.runs.starting(clock.now + 1, 10) == [unknown]
+    assert await store.runs.starting(backend.id, clock.now, 10) == []
+    assert await store.runs.unsettled(clock.now) == []
+    clock.now += 0.5
+    also = await add_run(store, backend.id)
+    assert await store.runs.starting(backend.id, clock.now + 1, 10) == [unknown, also]
+    assert await store.runs.starting(backend.id, clock.now + 1, 1) == [unknown]
+    assert await store.runs.starting("another", clock.now + 1, 10) == []
+    assert await store.runs.unsettled(clock.now + 1) == [backend.id]
     told = await store.runs.get(refused.id)
     assert told is not None
     assert (told.state, told.outcome, told.detail) == ("refused", "command_not_found", "nothing")
