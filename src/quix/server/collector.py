@@ -26,7 +26,7 @@ from quix.store.errors import StoreUnavailableError
 from quix.store.samples import Batch, Retention
 from quix.wire.messages import PushSamples, SamplesTaken
 from quix.wire.reasons import Reason, Refusal
-from quix.wire.samples import LARGEST_PUSH, Sample
+from quix.wire.samples import Sample
 
 log = logs.get(__name__)
 
@@ -88,9 +88,10 @@ class Collector:
         newest = request.latest or (request.samples[-1] if request.samples and not request.pending else None)
         if newest and self._is_timely(newest):
             track.note(newest)
-        extra = self._grant(request.pending)
+        # No more than a push takes: who asks without pushing gathers nothing, nor takes it from the fleet.
+        extra = self._grant(min(request.pending, track.headroom))
         track.credit += extra
-        return SamplesTaken(kept=track.kept, interval=self._interval, room=min(1 + extra, LARGEST_PUSH))
+        return SamplesTaken(kept=track.kept, interval=self._interval, room=1 + max(extra, track.spare))
 
     def add(self, backend_id: str, sample: Sample) -> None:
         """Take a sample of a backend that does not push; it has no number."""
@@ -118,12 +119,12 @@ class Collector:
         now = time.time()
         return now - self._retention.hour < sample.at < now + _AHEAD
 
-    def _grant(self, pending: int) -> int:
-        """Return how many samples that were kept back an agent may send with its next push."""
+    def _grant(self, wanted: int) -> int:
+        """Return how many more samples that were kept back an agent may send with its next push."""
         now = time.monotonic()
         self._allowance = min(_FILL_RATE, self._allowance + (now - self._allowed_at) * _FILL_RATE)
         self._allowed_at = now
-        granted = min(pending, LARGEST_PUSH - 1, int(self._allowance))
+        granted = min(wanted, int(self._allowance))
         self._allowance -= granted
         return granted
 

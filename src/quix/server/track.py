@@ -16,7 +16,7 @@ from quix.store.blocks import WIDTH
 from quix.store.samples import Look
 from quix.wire.messages import PushSamples
 from quix.wire.reasons import Reason, Refusal
-from quix.wire.samples import METRICS, Sample
+from quix.wire.samples import LARGEST_PUSH, METRICS, Sample
 
 _PACKED: Final = struct.Struct(f"<Qd{WIDTH}f")
 """A sample that waits to be written: its number, its time, and its metrics."""
@@ -116,6 +116,16 @@ class Track:
         if count > self.credit:
             raise Refusal(Reason.RATE_LIMITED, f"msg.samples: room for {int(self.credit)} at the moment")
         self.credit -= count
+
+    @property
+    def headroom(self) -> int:
+        """How much room it may be given: with what it has, no more than one push takes."""
+        return max(0, int(LARGEST_PUSH - 1 - self.credit))
+
+    @property
+    def spare(self) -> int:
+        """How many samples it was given room for, and has not pushed."""
+        return max(0, int(self.credit - _CREDIT))
 
     def append(self, sample: Sample) -> None:
         """Let a sample wait to be written."""

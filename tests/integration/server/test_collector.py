@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,21 +105,34 @@ async def test_a_backend_that_was_away_is_given_room_and_fills_in_in_order(tmp_p
             load = here.control.collector.load(backend_id)
             assert load is not None
             assert load.at == samples[-1]["at"], "how it is now is known from the start"
-        assert pushes == 3, "one, five hundred, and the rest"
+        assert pushes == 3, "one, as many as a push takes, and the rest"
         assert await shown(here, backend_id, 7100) == [each["at"] for each in samples]
         await here.control.collector.flush()
         assert await kept(here, backend_id) == [each["at"] for each in samples]
 
 
 async def test_a_fleet_that_comes_back_is_given_room_by_turns(tmp_path: Path) -> None:
-    async with door(tmp_path) as here, here.client(extend=True) as client:
-        await enroll(here, client)
-        granted = 0
+    async with door(tmp_path) as here, AsyncExitStack() as stack:
+        fleet = [await stack.enter_async_context(here.client(extend=True)) for _ in range(12)]
+        for client in fleet:
+            assert (await client.enroll(**OFFER))["success"] is True
         began = time.monotonic()
-        for _ in range(40):
-            granted += (await client.ask("push_samples", push(pending=5000)))["room"] - 1
+        granted = sum([(await client.ask("push_samples", push(pending=5000)))["room"] - 1 for client in fleet])
         assert granted <= 5000 * (1 + time.monotonic() - began)
-        assert granted >= LARGEST_PUSH - 1
+        assert granted >= 4900
+
+
+async def test_room_that_is_asked_for_and_not_used_does_not_add_up(tmp_path: Path) -> None:
+    async with door(tmp_path) as here, here.client(extend=True) as client:
+        backend_id = await enroll(here, client)
+        rooms = {(await client.ask("push_samples", push(pending=5000)))["room"] for _ in range(40)}
+        assert len(rooms) == 1, "it is the same room"
+        (room,) = rooms
+        assert 450 < room <= LARGEST_PUSH
+        samples = [sample(seq, 7000 - seq) for seq in range(1, 2 * room)]
+        assert (await client.ask("push_samples", push(*samples[:room])))["result"] == "success"
+        assert (await client.ask("push_samples", push(*samples[room:])))["reason"] == "rate_limited"
+        assert len(await shown(here, backend_id, 7100)) == room
 
 
 @pytest.mark.parametrize(
