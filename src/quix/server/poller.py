@@ -78,7 +78,7 @@ def pushes(session: Session) -> bool:
 def sample_of(data: TeleData, at: float) -> Sample:
     """Return what a backend answered at `at` as a sample; what makes no sense is left out."""
     cores = [] if data.ttl_cpu_usage is UNSET else data.ttl_cpu_usage
-    busy = [min(1.0, max(0.0, float(core))) for core in cores]
+    busy = [_within(core, 1) for core in cores]
     memory = [] if data.ttl_mem_usage is UNSET else [_amount(amount) * _MB for amount in data.ttl_mem_usage]
     disks = [] if data.disk_util is UNSET else [_disk(numbers) for numbers in data.disk_util.values()]
     has_memory, has_disks = len(memory) == 3 and sum(memory) > 0, any(sum(disk) for disk in disks)
@@ -100,5 +100,9 @@ def _disk(numbers: Sequence[int]) -> tuple[float, float]:
 
 
 def _amount(number: float) -> float:
+    return _within(number, 2**43)
+
+
+def _within(number: float, most: int) -> float:
     # Compared before it is converted: JSON may bring a whole number that no float can hold.
-    return float(min(max(number, 0), 2**43))
+    return float(min(max(number, 0), most))

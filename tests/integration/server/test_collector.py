@@ -226,7 +226,11 @@ async def test_a_backend_that_pushes_nothing_is_asked(tmp_path: Path) -> None:
         (session,) = here.control.fleet
         answers = [
             {"ttl_cpu_usage": [0.25, 0.75], "ttl_mem_usage": [1000, 500, 500], "disk_util": {"/dev/sda": [30, 70]}},
-            {"ttl_cpu_usage": [7, -1], "ttl_mem_usage": [1], "disk_util": {"/dev/sda": [10**30, 5], "/dev/sdb": [-5]}},
+            {
+                "ttl_cpu_usage": [10**400, -(10**400)],
+                "ttl_mem_usage": [1],
+                "disk_util": {"/dev/sda": [10**30, 5], "/dev/sdb": [-5]},
+            },
             {},
         ]
         for data in answers:
