@@ -20,7 +20,7 @@ run: .venv/ready ## Start a server and one local agent; print how to log in.
 
 test: .venv/ready .tools/packages ## Run every test.
 	cd console && $(NPM) test
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready ## Lint, types (Python and TypeScript), layers, dead code, known holes.
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
@@ -13,6 +14,13 @@ pytest_plugins = ["harness.houses"]
 
 # Whatever a shell runs in the background ignores SIGINT (sh(1)), and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest (`long`), and else with the files of the most tests: so that all workers end about
+    the same time."""
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, -counts[item.path], item.path))
 
 
 @pytest.hookimpl(wrapper=True)

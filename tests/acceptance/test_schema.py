@@ -51,6 +51,7 @@ def known(server: Server) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180 + 30 * EXAMPLES)
 def test_no_answer_is_other_than_described(server: Server, known: dict[str, str], house: House) -> None:
     done = subprocess.run(

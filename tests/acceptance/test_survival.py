@@ -191,6 +191,7 @@ def test_one_agent_at_a_time_uses_a_data_folder(house: House, server: Server, re
 def test_the_fleet_comes_back_by_itself_to_a_server_that_was_killed(house: House, server: Server, rest: Rest) -> None:
     agents = [house.agent(server.url, name=f"m{number}") for number in range(1, 4)]
     before = until(lambda: found if len(found := set(rest.online())) == 3 else None, "all are connected")
+    until(lambda: {found["name"] for found in rest.backends()} == {"m1", "m2", "m3"}, "all have said their names")
     names = {found["id"]: found["name"] for found in rest.backends()}
     programs = {backend: start_programs(rest, backend, 1) for backend in before}
     server.kill()
