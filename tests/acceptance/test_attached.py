@@ -158,7 +158,8 @@ def test_a_run_that_cannot_be_followed_is_said_where_to_find(house: House) -> No
     rest = server.rest()
     backend = rest.wait_online()
     op = Operator(house, server)
-    with op.running("run", backend, "--", "sh", "-c", "echo ready; exec sleep 1000") as process:
+    script = "echo ready; while sleep 0.5; do echo more; done"
+    with op.running("run", backend, "--", "sh", "-c", script) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         assert rest.call("PATCH", "/users/op", role="viewer").status_code == 200

@@ -97,7 +97,7 @@ def test_server_that_takes_too_long() -> None:
         with Client(url, "x", 0.1) as client, pytest.raises(ServerUnreachableError, match="timed out"):
             client.me()
         with Client(url, "x", 0.1) as client, pytest.raises(NoAnswerError, match="timed out"):
-            client.execute("web-1", ["true"])
+            client.execute("web-1", ["true"], patience=0.5)
 
 
 def test_no_secret_is_shown() -> None:
