@@ -9,6 +9,7 @@ Spoken to by lines of JSON on standard input, one answer a line. Commands:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import sys
@@ -75,6 +76,7 @@ async def bare() -> None:
 
 async def websockets() -> None:
     from websockets.asyncio.server import ServerConnection, serve
+    from websockets.exceptions import ConnectionClosedError
 
     connections: list[ServerConnection] = []
     waiting: dict[tuple[int, int], asyncio.Future[Any]] = {}
@@ -87,9 +89,10 @@ async def websockets() -> None:
 
     async def handler(connection: ServerConnection) -> None:
         connections.append(connection)
-        async for message in connection:
-            response = msgspec.json.decode(message, type=Response)
-            waiting.pop((id(connection), response.rid)).set_result(decode(response.msg))
+        with contextlib.suppress(ConnectionClosedError):  # the crowd leaves without a word
+            async for message in connection:
+                response = msgspec.json.decode(message, type=Response)
+                waiting.pop((id(connection), response.rid)).set_result(decode(response.msg))
 
     async def ask(index: int) -> Any:
         connection = connections[index]
