@@ -12,6 +12,7 @@ import pytest
 
 from acceptance.house import USERS, House
 from harness.server import PASSWORD
+from harness.supervisor import House as Supervised
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,10 @@ def pytest_runtest_makereport(
     """Show the logs of every process where a test failed."""
     report: pytest.TestReport = yield
     houses = {id(value): value for value in getattr(item, "funcargs", {}).values() if isinstance(value, House)}
+    supervised = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Supervised)]
     if report.failed and call.when == "call":
         for house in houses.values():
             report.sections.extend((f"log of {name}", text[-8000:]) for name, text in house.logs())
+        for each in supervised:
+            report.sections.append(("log of the supervisor", each.log()[-8000:]))
     return report

@@ -80,6 +80,10 @@ class House:
         """A file of the programs' folder."""
         return self.layout.data / name
 
+    def log(self) -> str:
+        """What the folder's supervisors have said."""
+        return self.layout.log.read_text(errors="replace") if self.layout.log.exists() else ""
+
     async def written(self, name: str) -> str:
         """Wait until a program has written a whole line to a file; return the file's text."""
         path = self.path(name)
